@@ -1,0 +1,53 @@
+/* loop owns the one libuv loop and the queue of events between the ports and
+ * the world. Ports post; once a turn of the loop the queue is handed, in order,
+ * to the one consumer. A posted event is never handled inside the callback that
+ * posted it, so nobody is re-entered. */
+#ifndef PODVISOR_IO_LOOP_H
+#define PODVISOR_IO_LOOP_H
+
+#include <uv.h>
+
+#include "podvisor/base/clock.h"
+#include "podvisor/base/err.h"
+#include "podvisor/model/event.h"
+
+/* Events that may be queued within one turn; more is a defect and ends podvisor
+ * (the shims then end the workers) rather than losing an exit. */
+#define LOOP_EVENTS_MAX 65536
+
+struct loop {
+	uv_loop_t uv;
+	uv_prepare_t prepare; /* runs after timers, before poll */
+	uv_check_t check; /* runs right after poll */
+	uv_timer_t wake;
+	struct event *queue; /* owned ring */
+	size_t head, count, cap;
+	bool asked, handling;
+	void (*turn)(void *ctx);
+	void *ctx;
+};
+
+/* turn is called whenever there are events to take, loop_wake_at came due or
+ * loop_ask was called; it takes them with loop_take. */
+int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err) MUST_CHECK;
+/* Runs until loop_stop. */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* Closes what loop_init opened, lets closing handles finish, frees. */
+void loop_fini(struct loop *l);
+
+/* Copies the event into the queue. */
+void loop_post(struct loop *l, const struct event *e);
+/* The oldest event; false when there is none. */
+bool loop_take(struct loop *l, struct event *out);
+/* One more turn, although nothing happened. */
+void loop_ask(struct loop *l);
+/* A turn at that time at the latest; replaces the earlier wish. CLOCK_NEVER: none. */
+void loop_wake_at(struct loop *l, ms_t at);
+
+/* CLOCK_BOOTTIME in milliseconds, read now. */
+ms_t loop_now(void);
+/* Unix time in milliseconds, read now; for showing only. */
+int64_t loop_wall_ms(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* drain owns the phases of a pod's end, one budget for all (SPEC 8):
+ *
+ *   serving ──asked──► lame-duck ──lame_duck over──► draining ──gateway empty──► stopping ──all down──► done
+ *      ▲                   │  (a second SIGTERM skips what remains)   or its share of the budget over
+ *      └──────undrain──────┘  (only a drain asked through the API can be taken back)
+ */
+#ifndef PODVISOR_MODEL_DRAIN_H
+#define PODVISOR_MODEL_DRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "podvisor/model/config.h"
+#include "podvisor/model/event.h"
+#include "podvisor/model/turn.h"
+
+#define DRAIN_STATES(X)                                                                                                \
+	X(DRAIN_SERVING, "serving")                                                                                    \
+	X(DRAIN_LAME_DUCK, "lame-duck")                                                                                \
+	X(DRAIN_DRAINING, "draining")                                                                                  \
+	X(DRAIN_STOPPING, "stopping")                                                                                  \
+	X(DRAIN_DONE, "done")
+
+enum drain_state {
+#define DRAIN_ENUM(id, name) id,
+	DRAIN_STATES(DRAIN_ENUM)
+#undef DRAIN_ENUM
+		DRAIN_STATE_COUNT
+};
+const char *drain_state_name(enum drain_state state);
+
+struct drain {
+	enum drain_state state;
+	ms_t since;
+	bool asked; /* a drain was asked for */
+	bool shutdown; /* and podvisor is to end after it */
+	int signals; /* SIGTERMs and SIGINTs so far */
+	bool by_api; /* begun without a signal: /readyz says 503 at once */
+	ms_t began_at; /* 0: not yet */
+	ms_t deadline; /* of everything; CLOCK_NEVER without shutdown */
+	ms_t phase_until; /* of this state */
+	bool gateway_listening, gateway_empty;
+	char why[160];
+};
+
+void drain_init(struct drain *d, ms_t now);
+void drain_apply(struct drain *d, const struct event *e, struct turn *t);
+/* Moves through the phases and asks the gateway for its part. busy: workers or
+ * browsers are still up. stop_share: ms of the budget kept for the workers that stop after the drain. */
+void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t);
+
+#endif

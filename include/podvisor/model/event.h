@@ -1,0 +1,144 @@
+/* event owns the facts that travel from the ports to the world: small values
+ * without pointers, so that they can be queued, journalled and replayed. This
+ * is the only page of the model that io knows. */
+#ifndef PODVISOR_MODEL_EVENT_H
+#define PODVISOR_MODEL_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define EVENT_TEXT_MAX 160
+
+/* X(enumerator, name in journals and traces) */
+#define EVENT_KINDS(X)                                                                                                 \
+	/* workers: slot, run */                                                                                       \
+	X(EVENT_WORKER_STARTED, "worker-started")                                                                      \
+	X(EVENT_WORKER_UNSTARTABLE, "worker-unstartable")                                                              \
+	X(EVENT_WORKER_EXITED, "worker-exited")                                                                        \
+	X(EVENT_WORKER_GONE, "worker-gone")                                                                            \
+	X(EVENT_WORKER_NOTIFIED, "worker-notified")                                                                    \
+	X(EVENT_WORKER_CHECKED, "worker-checked")                                                                      \
+	/* volumes: slot */                                                                                            \
+	X(EVENT_VOLUME_PREPARED, "volume-prepared")                                                                    \
+	X(EVENT_VOLUME_REFUSED, "volume-refused")                                                                      \
+	X(EVENT_VOLUME_MEASURED, "volume-measured")                                                                    \
+	X(EVENT_VOLUME_RELEASED, "volume-released")                                                                    \
+	/* databases: slot, run of the session */                                                                      \
+	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")                                                                \
+	X(EVENT_POSTGRES_FAILED, "postgres-failed")                                                                    \
+	X(EVENT_POSTGRES_LOST, "postgres-lost")                                                                        \
+	X(EVENT_POSTGRES_CLOSED, "postgres-closed")                                                                    \
+	/* browsers: slot, run */                                                                                      \
+	X(EVENT_BROWSER_STARTED, "browser-started")                                                                    \
+	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")                                                            \
+	X(EVENT_BROWSER_ANSWERED, "browser-answered")                                                                  \
+	X(EVENT_BROWSER_EXITED, "browser-exited")                                                                      \
+	X(EVENT_BROWSER_GONE, "browser-gone")                                                                          \
+	X(EVENT_BROWSER_CLEANED, "browser-cleaned")                                                                    \
+	/* gateway */                                                                                                  \
+	X(EVENT_GATEWAY_LISTENING, "gateway-listening")                                                                \
+	X(EVENT_GATEWAY_FAILED, "gateway-failed")                                                                      \
+	X(EVENT_GATEWAY_EMPTY, "gateway-empty")                                                                        \
+	/* what people and signals ask for */                                                                          \
+	X(EVENT_ASKED_START, "asked-start")                                                                            \
+	X(EVENT_ASKED_STOP, "asked-stop")                                                                              \
+	X(EVENT_ASKED_RESTART, "asked-restart")                                                                        \
+	X(EVENT_ASKED_SHUTDOWN, "asked-shutdown")                                                                      \
+	X(EVENT_ASKED_DRAIN, "asked-drain")                                                                            \
+	X(EVENT_ASKED_UNDRAIN, "asked-undrain")
+
+enum event_kind {
+#define EVENT_ENUM(id, name) id,
+	EVENT_KINDS(EVENT_ENUM)
+#undef EVENT_ENUM
+		EVENT_KIND_COUNT
+};
+
+/* "worker-exited" and the like; never NULL. */
+const char *event_name(enum event_kind kind);
+
+/* Which check of a worker a result belongs to. */
+enum probe { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_COUNT };
+const char *probe_name(enum probe probe);
+
+/* Which rung of the browser's ladder answered (SPEC 4). */
+enum rung { RUNG_BROWSER, RUNG_RENDERER, RUNG_NETWORK, RUNG_COUNT };
+const char *rung_name(enum rung rung);
+
+/* Why a database check failed, told apart as SPEC 6 does. */
+enum postgres_reason {
+	POSTGRES_REASON_NONE,
+	POSTGRES_REASON_STARTING,
+	POSTGRES_REASON_RECOVERING,
+	POSTGRES_REASON_READ_ONLY,
+	POSTGRES_REASON_REFUSING,
+	POSTGRES_REASON_UNAUTHORIZED,
+	POSTGRES_REASON_NO_DATABASE,
+	POSTGRES_REASON_TLS,
+	POSTGRES_REASON_UNREACHABLE,
+	POSTGRES_REASON_HUNG,
+	POSTGRES_REASON_SLOW,
+	POSTGRES_REASON_LAGGING,
+	POSTGRES_REASON_OTHER,
+	POSTGRES_REASON_COUNT
+};
+const char *postgres_reason_name(enum postgres_reason reason);
+
+enum notify_bit {
+	NOTIFIED_READY = 1,
+	NOTIFIED_STOPPING = 2,
+	NOTIFIED_RELOADING = 4,
+	NOTIFIED_WATCHDOG = 8,
+	NOTIFIED_STATUS = 16,
+	NOTIFIED_PROGRESS = 32,
+	NOTIFIED_EXTEND = 64,
+	NOTIFIED_MAINPID = 128,
+	NOTIFIED_ERRNO = 256,
+};
+
+struct event {
+	enum event_kind kind;
+	uint32_t slot; /* which worker, volume, database or browser: index into the world's array */
+	uint64_t run; /* which run of it; an event of an older run is ignored */
+	union {
+		int pid; /* *_STARTED: the main process */
+		int error; /* *_UNSTARTABLE, *_REFUSED: negative errno, sentence in text */
+		struct {
+			int status; /* as waitpid gives it */
+			int64_t cpu_us, peak_bytes;
+		} exited; /* *_EXITED */
+		int killed; /* *_GONE: leftovers that had to be killed */
+		struct {
+			unsigned bits; /* enum notify_bit */
+			int64_t progress, extend_us, errno_value;
+			int mainpid;
+		} notified; /* status in text */
+		struct {
+			enum probe probe;
+			bool ok;
+			int64_t took_us;
+		} checked; /* sentence of a failure in text */
+		struct {
+			int64_t used_bytes, size_bytes;
+			int64_t used_inodes, size_inodes;
+			bool is_tmpfs, mounted_by_us;
+		} volume;
+		struct {
+			enum postgres_reason reason;
+			bool canary, in_recovery, read_only;
+			bool permanent; /* retrying soon is useless: credentials, database name, TLS */
+			char sqlstate[6];
+			int64_t took_us, connections, max_connections, timeline, lag_ms, call_max_us;
+		} postgres;
+		struct {
+			enum rung rung;
+			bool ok;
+			int64_t took_us;
+			int port;
+		} browser;
+		int count; /* ASKED_SHUTDOWN: which signal it is, 1 = first */
+	};
+	char text[EVENT_TEXT_MAX]; /* a sentence for people, "" when there is none */
+};
+
+#endif

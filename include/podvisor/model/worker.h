@@ -1,0 +1,146 @@
+/* worker owns the life of one worker (one instance): a state machine from
+ * waiting for its dependencies to the last process gone.
+ *
+ *   stopped ──wanted──► waiting ──may start──► starting ──startup ok──► running ◄──► ready
+ *      ▲                   ▲                      │                        │           │
+ *      │                   │◄─────backoff◄────────┴──main ended────────────┴───────────┤
+ *      │                   │                                                           │
+ *      └──not wanted── stopping ◄──stop, restart, liveness, loss of a dependency───────┘
+ *                          └──► succeeded (task) · failed (limit, policy never) · paused
+ *
+ * Wanted is a field, not an event: what is asked while it stops is not lost. */
+#ifndef PODVISOR_MODEL_WORKER_H
+#define PODVISOR_MODEL_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "podvisor/model/config.h"
+#include "podvisor/model/event.h"
+#include "podvisor/model/health.h"
+#include "podvisor/model/restart.h"
+#include "podvisor/model/turn.h"
+
+/* X(enumerator, name in the status and in metrics) */
+#define WORKER_STATES(X)                                                                                               \
+	X(WORKER_WAITING, "waiting")                                                                                   \
+	X(WORKER_STANDBY, "standby")                                                                                   \
+	X(WORKER_STARTING, "starting")                                                                                 \
+	X(WORKER_RUNNING, "running")                                                                                   \
+	X(WORKER_READY, "ready")                                                                                       \
+	X(WORKER_STOPPING, "stopping")                                                                                 \
+	X(WORKER_BACKOFF, "backoff")                                                                                   \
+	X(WORKER_PAUSED, "paused")                                                                                     \
+	X(WORKER_STOPPED, "stopped")                                                                                   \
+	X(WORKER_SUCCEEDED, "succeeded")                                                                               \
+	X(WORKER_FAILED, "failed")
+
+enum worker_state {
+#define WORKER_ENUM(id, name) id,
+	WORKER_STATES(WORKER_ENUM)
+#undef WORKER_ENUM
+		WORKER_STATE_COUNT
+};
+const char *worker_state_name(enum worker_state state);
+
+/* Why a run ended or is being ended: the reason label of restarts_total. */
+enum worker_cause {
+	CAUSE_NONE,
+	CAUSE_EXIT, /* it ended by itself */
+	CAUSE_SIGNAL, /* it was killed by a signal that podvisor did not send */
+	CAUSE_SPAWN, /* it could not be started */
+	CAUSE_STARTUP, /* its startup check failed */
+	CAUSE_LIVENESS, /* its liveness check failed */
+	CAUSE_DEPENDENCY, /* a thing it depends on was lost */
+	CAUSE_COMMAND, /* somebody asked */
+	CAUSE_RELOAD, /* its configuration changed */
+	CAUSE_SHUTDOWN, /* the pod stops */
+	CAUSE_COUNT
+};
+const char *worker_cause_name(enum worker_cause cause);
+
+#define WORKER_HISTORY 20
+
+struct worker_run {
+	uint64_t run;
+	int pid;
+	ms_t started_at, ended_at;
+	bool exited; /* status is valid; false: could not be started */
+	int status; /* as waitpid gives it */
+	int error; /* negative errno when it could not be started */
+	int killed; /* leftovers that had to be killed */
+	int64_t cpu_us, peak_bytes;
+	enum worker_cause cause;
+};
+
+struct worker {
+	const struct config_worker *config; /* borrowed from source */
+	struct config *source; /* held while this worker runs with it */
+	uint32_t slot;
+	int instance; /* 0 .. instances-1 */
+	char name[64]; /* config's name, or NAME.INSTANCE when there are several */
+
+	bool wanted; /* somebody wants it up */
+	bool removed; /* no longer configured: forget it when it is down */
+	bool again; /* start again when it is down, without back-off: restart, reload */
+	enum worker_cause cause; /* why the current run is being ended */
+
+	enum worker_state state;
+	ms_t since;
+	char reason[160]; /* of the state, for people */
+
+	uint64_t run; /* 0: no process */
+	int pid;
+	bool main_ended, notified_ready, notified_stopping, killing;
+	ms_t started_at, ready_at; /* of this run; 0: not yet */
+	ms_t stop_deadline; /* SIGKILL then */
+	ms_t not_before; /* back-off: no start earlier */
+	bool retrying; /* the last plan asked for a spawn that has not been answered */
+	struct health checks[PROBE_COUNT];
+	struct restart restart;
+	char status_text[160]; /* STATUS= of sd_notify */
+
+	struct worker_run history[WORKER_HISTORY]; /* ring, newest at (n_runs - 1) % WORKER_HISTORY */
+	uint64_t n_runs;
+	uint64_t restarts[CAUSE_COUNT];
+	uint64_t exits_ok, exits_failed, exits_signaled; /* exits_total by kind of status */
+	bool ever_ready;
+	bool dependency_lost; /* since lost_at, for grace */
+	ms_t lost_at;
+};
+
+/* What the world says about it this turn. */
+struct worker_gate {
+	bool may_start; /* every dependency is there */
+	bool lost_dependency; /* one that was there is not any more */
+	bool may_stop; /* nothing that depends on it is still up */
+	bool shutdown; /* it is to end now for good */
+	bool spawn_later; /* spread after a database came back: not before start_after */
+	ms_t start_after;
+	const char *why; /* what it waits for, e.g. "postgres:main is down"; "" */
+};
+
+/* config is borrowed from source, which is held. */
+void worker_init(struct worker *w, struct config *source, const struct config_worker *config, int instance,
+	uint32_t slot, ms_t now);
+void worker_fini(struct worker *w);
+/* Takes another configuration; a running worker that differs is started anew. */
+void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t);
+void worker_apply(struct worker *w, const struct event *e, struct turn *t);
+/* next_run: the number a new run gets; the world's counter, counted up when used. */
+void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t);
+
+/* A process of it exists, or may exist. */
+bool worker_is_up(const struct worker *w);
+/* Those who depend on it may run: ready, or a task that succeeded. */
+bool worker_is_available(const struct worker *w);
+/* It will not come back by itself: failed, stopped, succeeded. */
+bool worker_is_final(const struct worker *w);
+/* The newest ended run, or NULL. */
+const struct worker_run *worker_last_run(const struct worker *w);
+/* The code that podvisor ends with on its behalf: exit code, 128+signal, 127/126 when it could not start. */
+int worker_exit_code(const struct worker *w);
+/* "exited with code 1", "killed by SIGKILL", "could not start: ..."; into out. */
+void worker_describe_end(const struct worker_run *run, char *out, size_t size);
+
+#endif

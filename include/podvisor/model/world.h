@@ -1,0 +1,64 @@
+/* world owns everything podvisor knows: what is wanted (the configuration and
+ * what people asked), and what is (folded from events). It is the one consumer
+ * of events, and from it the plan is made. Pure: time comes in, effects go out. */
+#ifndef PODVISOR_MODEL_WORLD_H
+#define PODVISOR_MODEL_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "podvisor/base/random.h"
+#include "podvisor/model/browser.h"
+#include "podvisor/model/config.h"
+#include "podvisor/model/database.h"
+#include "podvisor/model/drain.h"
+#include "podvisor/model/event.h"
+#include "podvisor/model/journal.h"
+#include "podvisor/model/plan.h"
+#include "podvisor/model/volume.h"
+#include "podvisor/model/worker.h"
+
+struct world {
+	struct config *config; /* held */
+	struct random random;
+	uint64_t next_run; /* run numbers are never used twice */
+	struct worker *workers;
+	size_t n_workers, cap_workers; /* a slot stays a worker's until it is removed and down */
+	struct volume *volumes;
+	size_t n_volumes;
+	struct database *databases;
+	size_t n_databases;
+	struct browser *browsers;
+	size_t n_browsers;
+	struct drain drain;
+	bool all_ready_once; /* everything critical has been ready one time: /startupz */
+	bool exiting; /* EFFECT_EXIT was planned */
+	int exit_code;
+	char death[256]; /* the cause of the pod's end, for the termination log; "" when ordered from outside */
+	uint32_t death_slot; /* the worker that caused it; UINT32_MAX when none did */
+	struct journal journal;
+};
+
+/* A world that wants what config says. Holds the config. NULL: out of memory. */
+struct world *world_new(struct config *config, uint64_t seed, ms_t now);
+void world_free(struct world *w);
+
+/* Folds one fact in. Facts of older runs and of unknown slots are ignored. */
+void world_apply(struct world *w, const struct event *e, ms_t now);
+/* Compares what is wanted with what is; fills p (cleared first) with effects and the next wake-up. */
+void world_plan(struct world *w, ms_t now, struct plan *p);
+/* Another desired state: unchanged things are left alone. -ENOTSUP with a sentence when a part changed
+ * that cannot change in a running podvisor (control, volumes, postgres, gateway listen); nothing is applied then. */
+int world_reload(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
+/* What a reload would do, one line each ("worker api: restart", "worker x: start"), into out; "" when nothing. */
+struct buf;
+void world_reload_preview(const struct world *w, const struct config *config, struct buf *out);
+
+/* Slot of a worker (or of all instances of a name: first of them) or browser; -1 when there is none. */
+int world_find_worker(const struct world *w, const char *name);
+int world_find_browser(const struct world *w, const char *name);
+/* The dependency is there; why (may be NULL) receives the reason when it is not. */
+bool world_is_available(const struct world *w, struct config_ref ref, char *why, size_t size);
+
+#endif

@@ -1,0 +1,139 @@
+#include "podvisor/io/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t read_clock_ms(clockid_t id)
+{
+	struct timespec ts;
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+ms_t loop_now(void)
+{
+	return read_clock_ms(CLOCK_BOOTTIME);
+}
+
+int64_t loop_wall_ms(void)
+{
+	return read_clock_ms(CLOCK_REALTIME);
+}
+
+/* At most a few rounds: an effect may be answered at once with an event, and a
+ * part that always does so must not keep the loop from polling. */
+static void take_turn(struct loop *l)
+{
+	if (l->handling)
+		return;
+	l->handling = true;
+	for (int i = 0; i < 8 && (l->count || l->asked); i++) {
+		l->asked = false;
+		l->turn(l->ctx);
+	}
+	l->handling = false;
+}
+
+static void on_wake(uv_timer_t *handle)
+{
+	loop_ask(handle->data);
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct loop *l = handle->data;
+	take_turn(l);
+	if (l->count || l->asked)
+		uv_timer_start(&l->wake, on_wake, 0, 0);
+}
+
+static void on_check(uv_check_t *handle)
+{
+	take_turn(handle->data);
+}
+
+int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err)
+{
+	*l = (struct loop){.turn = turn, .ctx = ctx};
+	int rc = uv_loop_init(&l->uv);
+	if (rc < 0)
+		return err_set(err, rc, "no event loop: %s", uv_strerror(rc));
+	uv_prepare_init(&l->uv, &l->prepare);
+	uv_check_init(&l->uv, &l->check);
+	uv_timer_init(&l->uv, &l->wake);
+	l->prepare.data = l->check.data = l->wake.data = l;
+	uv_prepare_start(&l->prepare, on_prepare);
+	uv_check_start(&l->check, on_check);
+	return 0;
+}
+
+void loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+void loop_fini(struct loop *l)
+{
+	uv_close((uv_handle_t *)&l->prepare, NULL);
+	uv_close((uv_handle_t *)&l->check, NULL);
+	uv_close((uv_handle_t *)&l->wake, NULL);
+	/* Bounded: a handle that a part forgot must not keep podvisor from ending. */
+	for (int i = 0; i < 1000 && uv_run(&l->uv, UV_RUN_NOWAIT); i++)
+		;
+	uv_loop_close(&l->uv);
+	free(l->queue);
+}
+
+static void grow(struct loop *l)
+{
+	size_t cap = l->cap ? l->cap * 2 : 64;
+	struct event *queue = cap > LOOP_EVENTS_MAX ? NULL : malloc(cap * sizeof(*queue));
+	if (!queue)
+		abort();
+	for (size_t i = 0; i < l->count; i++)
+		queue[i] = l->queue[(l->head + i) % l->cap];
+	free(l->queue);
+	l->queue = queue;
+	l->head = 0;
+	l->cap = cap;
+}
+
+void loop_post(struct loop *l, const struct event *e)
+{
+	if (l->count == l->cap)
+		grow(l);
+	l->queue[(l->head + l->count++) % l->cap] = *e;
+}
+
+bool loop_take(struct loop *l, struct event *out)
+{
+	if (!l->count)
+		return false;
+	*out = l->queue[l->head];
+	l->head = (l->head + 1) % l->cap;
+	l->count--;
+	return true;
+}
+
+void loop_ask(struct loop *l)
+{
+	l->asked = true;
+}
+
+void loop_wake_at(struct loop *l, ms_t at)
+{
+	if (at == CLOCK_NEVER) {
+		uv_timer_stop(&l->wake);
+		return;
+	}
+	ms_t now = loop_now();
+	uv_update_time(&l->uv);
+	uv_timer_start(&l->wake, on_wake, at > now ? (uint64_t)(at - now) : 0, 0);
+}
