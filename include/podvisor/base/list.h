@@ -13,7 +13,7 @@ struct list {
 #define LIST_ENTRY(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
 /* Walks a list whose current element may be removed by the body. */
-#define LIST_EACH(at, head)                                                                                            \
+#define LIST_EACH(at, head) \
 	for (struct list *at = (head)->next, *at##_next = at->next; at != (head); at = at##_next, at##_next = at->next)
 
 static inline void list_init(struct list *head)

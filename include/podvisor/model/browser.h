@@ -13,14 +13,14 @@
 #include "podvisor/model/restart.h"
 #include "podvisor/model/turn.h"
 
-#define BROWSER_STATES(X)                                                                                              \
-	X(BROWSER_WAITING, "waiting")                                                                                  \
-	X(BROWSER_STARTING, "starting")                                                                                \
-	X(BROWSER_READY, "ready")                                                                                      \
-	X(BROWSER_STOPPING, "stopping")                                                                                \
-	X(BROWSER_CLEANING, "cleaning")                                                                                \
-	X(BROWSER_BACKOFF, "backoff")                                                                                  \
-	X(BROWSER_STOPPED, "stopped")                                                                                  \
+#define BROWSER_STATES(X)               \
+	X(BROWSER_WAITING, "waiting")   \
+	X(BROWSER_STARTING, "starting") \
+	X(BROWSER_READY, "ready")       \
+	X(BROWSER_STOPPING, "stopping") \
+	X(BROWSER_CLEANING, "cleaning") \
+	X(BROWSER_BACKOFF, "backoff")   \
+	X(BROWSER_STOPPED, "stopped")   \
 	X(BROWSER_FAILED, "failed")
 
 enum browser_state {

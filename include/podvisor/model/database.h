@@ -12,11 +12,11 @@
 #include "podvisor/model/event.h"
 #include "podvisor/model/turn.h"
 
-#define DATABASE_STATES(X)                                                                                             \
-	X(DATABASE_UNKNOWN, "unknown")                                                                                 \
-	X(DATABASE_UP, "up")                                                                                           \
-	X(DATABASE_DEGRADED, "degraded")                                                                               \
-	X(DATABASE_DOWN, "down")                                                                                       \
+#define DATABASE_STATES(X)               \
+	X(DATABASE_UNKNOWN, "unknown")   \
+	X(DATABASE_UP, "up")             \
+	X(DATABASE_DEGRADED, "degraded") \
+	X(DATABASE_DOWN, "down")         \
 	X(DATABASE_MISCONFIGURED, "misconfigured")
 
 enum database_state {

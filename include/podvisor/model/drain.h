@@ -14,11 +14,11 @@
 #include "podvisor/model/event.h"
 #include "podvisor/model/turn.h"
 
-#define DRAIN_STATES(X)                                                                                                \
-	X(DRAIN_SERVING, "serving")                                                                                    \
-	X(DRAIN_LAME_DUCK, "lame-duck")                                                                                \
-	X(DRAIN_DRAINING, "draining")                                                                                  \
-	X(DRAIN_STOPPING, "stopping")                                                                                  \
+#define DRAIN_STATES(X)                 \
+	X(DRAIN_SERVING, "serving")     \
+	X(DRAIN_LAME_DUCK, "lame-duck") \
+	X(DRAIN_DRAINING, "draining")   \
+	X(DRAIN_STOPPING, "stopping")   \
 	X(DRAIN_DONE, "done")
 
 enum drain_state {

@@ -12,28 +12,28 @@
 #include "podvisor/model/event.h"
 
 /* X(enumerator, name, who carries it out) */
-#define EFFECT_KINDS(X)                                                                                                \
-	X(EFFECT_WORKER_SPAWN, "worker-spawn") /* slot, run */                                                         \
-	X(EFFECT_WORKER_SIGNAL, "worker-signal") /* slot, run, value: signal to the main process */                    \
-	X(EFFECT_WORKER_KILL, "worker-kill") /* slot, run: SIGKILL to the whole tree */                                \
-	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                                      \
-	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                                     \
-	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                                     \
-	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                                     \
-	X(EFFECT_POSTGRES_CHECK, "postgres-check") /* connects first when there is no session; run */                  \
-	X(EFFECT_POSTGRES_CANARY, "postgres-canary") /* fresh connection */                                            \
-	X(EFFECT_POSTGRES_CLOSE, "postgres-close")                                                                     \
-	X(EFFECT_BROWSER_LAUNCH, "browser-launch") /* slot, run */                                                     \
-	X(EFFECT_BROWSER_PROBE, "browser-probe") /* slot, run, value: enum rung */                                     \
-	X(EFFECT_BROWSER_CLOSE, "browser-close") /* Browser.close over the pipe */                                     \
-	X(EFFECT_BROWSER_SIGNAL, "browser-signal") /* value: signal */                                                 \
-	X(EFFECT_BROWSER_KILL, "browser-kill") /* whole tree */                                                        \
-	X(EFFECT_BROWSER_CLEAN, "browser-clean") /* remove the generation's directory */                               \
-	X(EFFECT_GATEWAY_LISTEN, "gateway-listen")                                                                     \
-	X(EFFECT_GATEWAY_LAME_DUCK, "gateway-lame-duck")                                                               \
-	X(EFFECT_GATEWAY_SERVE, "gateway-serve") /* undrain */                                                         \
-	X(EFFECT_GATEWAY_DRAIN, "gateway-drain") /* value: ms that the window of Closes may take */                    \
-	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once */                                                         \
+#define EFFECT_KINDS(X)                                                                               \
+	X(EFFECT_WORKER_SPAWN, "worker-spawn") /* slot, run */                                        \
+	X(EFFECT_WORKER_SIGNAL, "worker-signal") /* slot, run, value: signal to the main process */   \
+	X(EFFECT_WORKER_KILL, "worker-kill") /* slot, run: SIGKILL to the whole tree */               \
+	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                     \
+	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                    \
+	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                    \
+	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                    \
+	X(EFFECT_POSTGRES_CHECK, "postgres-check") /* connects first when there is no session; run */ \
+	X(EFFECT_POSTGRES_CANARY, "postgres-canary") /* fresh connection */                           \
+	X(EFFECT_POSTGRES_CLOSE, "postgres-close")                                                    \
+	X(EFFECT_BROWSER_LAUNCH, "browser-launch") /* slot, run */                                    \
+	X(EFFECT_BROWSER_PROBE, "browser-probe") /* slot, run, value: enum rung */                    \
+	X(EFFECT_BROWSER_CLOSE, "browser-close") /* Browser.close over the pipe */                    \
+	X(EFFECT_BROWSER_SIGNAL, "browser-signal") /* value: signal */                                \
+	X(EFFECT_BROWSER_KILL, "browser-kill") /* whole tree */                                       \
+	X(EFFECT_BROWSER_CLEAN, "browser-clean") /* remove the generation's directory */              \
+	X(EFFECT_GATEWAY_LISTEN, "gateway-listen")                                                    \
+	X(EFFECT_GATEWAY_LAME_DUCK, "gateway-lame-duck")                                              \
+	X(EFFECT_GATEWAY_SERVE, "gateway-serve") /* undrain */                                        \
+	X(EFFECT_GATEWAY_DRAIN, "gateway-drain") /* value: ms that the window of Closes may take */   \
+	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once */                                        \
 	X(EFFECT_EXIT, "exit") /* value: exit code */
 
 enum effect_kind {

@@ -10,10 +10,10 @@
 #include "podvisor/model/event.h"
 #include "podvisor/model/turn.h"
 
-#define VOLUME_STATES(X)                                                                                               \
-	X(VOLUME_PENDING, "pending")                                                                                   \
-	X(VOLUME_READY, "ready")                                                                                       \
-	X(VOLUME_REFUSED, "refused")                                                                                   \
+#define VOLUME_STATES(X)             \
+	X(VOLUME_PENDING, "pending") \
+	X(VOLUME_READY, "ready")     \
+	X(VOLUME_REFUSED, "refused") \
 	X(VOLUME_RELEASED, "released")
 
 enum volume_state {

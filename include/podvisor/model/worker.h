@@ -22,17 +22,17 @@
 #include "podvisor/model/turn.h"
 
 /* X(enumerator, name in the status and in metrics) */
-#define WORKER_STATES(X)                                                                                               \
-	X(WORKER_WAITING, "waiting")                                                                                   \
-	X(WORKER_STANDBY, "standby")                                                                                   \
-	X(WORKER_STARTING, "starting")                                                                                 \
-	X(WORKER_RUNNING, "running")                                                                                   \
-	X(WORKER_READY, "ready")                                                                                       \
-	X(WORKER_STOPPING, "stopping")                                                                                 \
-	X(WORKER_BACKOFF, "backoff")                                                                                   \
-	X(WORKER_PAUSED, "paused")                                                                                     \
-	X(WORKER_STOPPED, "stopped")                                                                                   \
-	X(WORKER_SUCCEEDED, "succeeded")                                                                               \
+#define WORKER_STATES(X)                 \
+	X(WORKER_WAITING, "waiting")     \
+	X(WORKER_STANDBY, "standby")     \
+	X(WORKER_STARTING, "starting")   \
+	X(WORKER_RUNNING, "running")     \
+	X(WORKER_READY, "ready")         \
+	X(WORKER_STOPPING, "stopping")   \
+	X(WORKER_BACKOFF, "backoff")     \
+	X(WORKER_PAUSED, "paused")       \
+	X(WORKER_STOPPED, "stopped")     \
+	X(WORKER_SUCCEEDED, "succeeded") \
 	X(WORKER_FAILED, "failed")
 
 enum worker_state {
