@@ -10,41 +10,44 @@
 #define EVENT_TEXT_MAX 160
 
 /* X(enumerator, name in journals and traces) */
-#define EVENT_KINDS(X)                                      \
-	/* workers: slot, run */                            \
-	X(EVENT_WORKER_STARTED, "worker-started")           \
-	X(EVENT_WORKER_UNSTARTABLE, "worker-unstartable")   \
-	X(EVENT_WORKER_EXITED, "worker-exited")             \
-	X(EVENT_WORKER_GONE, "worker-gone")                 \
-	X(EVENT_WORKER_NOTIFIED, "worker-notified")         \
-	X(EVENT_WORKER_CHECKED, "worker-checked")           \
-	/* volumes: slot */                                 \
-	X(EVENT_VOLUME_PREPARED, "volume-prepared")         \
-	X(EVENT_VOLUME_REFUSED, "volume-refused")           \
-	X(EVENT_VOLUME_MEASURED, "volume-measured")         \
-	X(EVENT_VOLUME_RELEASED, "volume-released")         \
-	/* databases: slot, run of the session */           \
-	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")     \
-	X(EVENT_POSTGRES_FAILED, "postgres-failed")         \
-	X(EVENT_POSTGRES_LOST, "postgres-lost")             \
-	X(EVENT_POSTGRES_CLOSED, "postgres-closed")         \
-	/* browsers: slot, run */                           \
-	X(EVENT_BROWSER_STARTED, "browser-started")         \
-	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable") \
-	X(EVENT_BROWSER_ANSWERED, "browser-answered")       \
-	X(EVENT_BROWSER_EXITED, "browser-exited")           \
-	X(EVENT_BROWSER_GONE, "browser-gone")               \
-	X(EVENT_BROWSER_CLEANED, "browser-cleaned")         \
-	/* gateway */                                       \
-	X(EVENT_GATEWAY_LISTENING, "gateway-listening")     \
-	X(EVENT_GATEWAY_FAILED, "gateway-failed")           \
-	X(EVENT_GATEWAY_EMPTY, "gateway-empty")             \
-	/* what people and signals ask for */               \
-	X(EVENT_ASKED_START, "asked-start")                 \
-	X(EVENT_ASKED_STOP, "asked-stop")                   \
-	X(EVENT_ASKED_RESTART, "asked-restart")             \
-	X(EVENT_ASKED_SHUTDOWN, "asked-shutdown")           \
-	X(EVENT_ASKED_DRAIN, "asked-drain")                 \
+#define EVENT_KINDS(X)                                          \
+	/* workers: slot, run */                                \
+	X(EVENT_WORKER_STARTED, "worker-started")               \
+	X(EVENT_WORKER_UNSTARTABLE, "worker-unstartable")       \
+	X(EVENT_WORKER_EXITED, "worker-exited")                 \
+	X(EVENT_WORKER_GONE, "worker-gone")                     \
+	X(EVENT_WORKER_NOTIFIED, "worker-notified")             \
+	X(EVENT_WORKER_CHECKED, "worker-checked")               \
+	/* volumes: slot */                                     \
+	X(EVENT_VOLUME_PREPARED, "volume-prepared")             \
+	X(EVENT_VOLUME_REFUSED, "volume-refused")               \
+	X(EVENT_VOLUME_MEASURED, "volume-measured")             \
+	X(EVENT_VOLUME_RELEASED, "volume-released")             \
+	/* databases: slot, run of the session */               \
+	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")         \
+	X(EVENT_POSTGRES_FAILED, "postgres-failed")             \
+	X(EVENT_POSTGRES_LOST, "postgres-lost")                 \
+	X(EVENT_POSTGRES_CLOSED, "postgres-closed")             \
+	/* browsers: slot, run */                               \
+	X(EVENT_BROWSER_STARTED, "browser-started")             \
+	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")     \
+	X(EVENT_BROWSER_ANSWERED, "browser-answered")           \
+	X(EVENT_BROWSER_EXITED, "browser-exited")               \
+	X(EVENT_BROWSER_GONE, "browser-gone")                   \
+	X(EVENT_BROWSER_CLEANED, "browser-cleaned")             \
+	/* gateway */                                           \
+	X(EVENT_GATEWAY_LISTENING, "gateway-listening")         \
+	X(EVENT_GATEWAY_FAILED, "gateway-failed")               \
+	X(EVENT_GATEWAY_EMPTY, "gateway-empty")                 \
+	/* what people and signals ask for */                   \
+	X(EVENT_ASKED_START, "asked-start")                     \
+	X(EVENT_ASKED_STOP, "asked-stop")                       \
+	X(EVENT_ASKED_RESTART, "asked-restart")                 \
+	X(EVENT_ASKED_BROWSER_START, "asked-browser-start")     \
+	X(EVENT_ASKED_BROWSER_STOP, "asked-browser-stop")       \
+	X(EVENT_ASKED_BROWSER_RESTART, "asked-browser-restart") \
+	X(EVENT_ASKED_SHUTDOWN, "asked-shutdown")               \
+	X(EVENT_ASKED_DRAIN, "asked-drain")                     \
 	X(EVENT_ASKED_UNDRAIN, "asked-undrain")
 
 enum event_kind {

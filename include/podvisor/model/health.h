@@ -1,6 +1,9 @@
 /* health owns the counting of one check, as Kubernetes counts: first after the
  * initial delay, then every interval, failure_threshold misses in a row turn it
- * bad and success_threshold hits in a row turn it good. */
+ * bad and success_threshold hits in a row turn it good. Until the first hit it is
+ * tried sooner than every interval (100 ms, doubling), so that what is up after
+ * 80 ms is seen then and not after 10 s; such early misses do not count, so the
+ * time until it turns bad stays interval * failure_threshold. */
 #ifndef PODVISOR_MODEL_HEALTH_H
 #define PODVISOR_MODEL_HEALTH_H
 
@@ -16,6 +19,8 @@ struct health {
 	ms_t due; /* of the next attempt */
 	bool in_flight; /* one attempt at a time */
 	int hits, misses;
+	int early; /* attempts before the first hit */
+	ms_t missed_at; /* of the last miss that counted */
 	char text[160]; /* of the last failure */
 };
 

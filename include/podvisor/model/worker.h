@@ -95,7 +95,8 @@ struct worker {
 	ms_t started_at, ready_at; /* of this run; 0: not yet */
 	ms_t stop_deadline; /* SIGKILL then */
 	ms_t not_before; /* back-off: no start earlier */
-	bool retrying; /* the last plan asked for a spawn that has not been answered */
+	ms_t watchdog_at; /* liveness by notification: bad from then on */
+	ms_t spread_until; /* after a database came back: not all at once */
 	struct health checks[PROBE_COUNT];
 	struct restart restart;
 	char status_text[160]; /* STATUS= of sd_notify */
@@ -105,19 +106,17 @@ struct worker {
 	uint64_t restarts[CAUSE_COUNT];
 	uint64_t exits_ok, exits_failed, exits_signaled; /* exits_total by kind of status */
 	bool ever_ready;
-	bool dependency_lost; /* since lost_at, for grace */
-	ms_t lost_at;
+	ms_t lost_at; /* since when a dependency is missing, for grace; 0: none is */
 };
 
 /* What the world says about it this turn. */
 struct worker_gate {
 	bool may_start; /* every dependency is there */
-	bool lost_dependency; /* one that was there is not any more */
 	bool may_stop; /* nothing that depends on it is still up */
 	bool shutdown; /* it is to end now for good */
-	bool spawn_later; /* spread after a database came back: not before start_after */
-	ms_t start_after;
-	const char *why; /* what it waits for, e.g. "postgres:main is down"; "" */
+	bool kill; /* at once, whatever it is doing */
+	ms_t spread; /* start within that time, at a random point: a database came back for all */
+	char why[160]; /* what it waits for, e.g. "postgres:main is down"; "" */
 };
 
 /* config is borrowed from source, which is held. */

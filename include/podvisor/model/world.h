@@ -33,10 +33,11 @@ struct world {
 	size_t n_browsers;
 	struct drain drain;
 	bool all_ready_once; /* everything critical has been ready one time: /startupz */
+	ms_t *lost_at, *back_at; /* by database: when it went away, when it came back; 0: never */
 	bool exiting; /* EFFECT_EXIT was planned */
 	int exit_code;
 	char death[256]; /* the cause of the pod's end, for the termination log; "" when ordered from outside */
-	uint32_t death_slot; /* the worker that caused it; UINT32_MAX when none did */
+	uint32_t death_slot; /* the worker that caused it; UINT32_MAX: none did */
 	struct journal journal;
 };
 
