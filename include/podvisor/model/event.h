@@ -138,6 +138,7 @@ struct event {
 			bool ok;
 			int64_t took_us;
 			int port;
+			bool own; /* BROWSER_PAGE_LOST: podvisor's scratch page, not a client's */
 		} browser;
 		int count; /* ASKED_SHUTDOWN: which signal it is, 1 = first */
 	};

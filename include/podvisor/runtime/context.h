@@ -9,11 +9,22 @@
 
 struct reaper;
 
+/* Where the output of processes goes (runtime/logs behind it). open returns the
+ * write end of a pipe, which the caller gives to the child and closes; stream 0
+ * is stdout, 1 stderr; config may be NULL. ended: nothing of that run is left. */
+struct output {
+	void *ctx;
+	int (*open)(void *ctx, const char *name, uint32_t slot, uint64_t run, int stream,
+		const struct config_worker_log *config, struct err *err);
+	void (*ended)(void *ctx, uint64_t run);
+};
+
 struct context {
 	struct loop *loop; /* post events here */
 	const struct world *world; /* read only: what is configured, by slot */
 	struct meters *meters; /* each part writes its own corner */
 	struct reaper *reaper;
+	const struct output *output;
 	const char *shim_path; /* the podvisor-shim program */
 	const char *runtime_dir; /* writable: sockets and the like */
 };

@@ -1,0 +1,27 @@
+/* notify owns the meaning of one sd_notify datagram: newline-separated
+ * NAME=value assignments (sd_notify(3)). Unknown names are ignored, as the
+ * protocol wants. */
+#ifndef PODVISOR_WIRE_NOTIFY_H
+#define PODVISOR_WIRE_NOTIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NOTIFY_DATAGRAM_MAX 4096
+
+struct notify_message {
+	bool ready, stopping, reloading, watchdog, watchdog_trigger, barrier, fdstore;
+	bool has_status, has_errno, has_mainpid, has_extend, has_watchdog_usec, has_progress;
+	char status[160]; /* printable; cut */
+	int errno_value;
+	int mainpid;
+	int64_t extend_us, watchdog_us;
+	int64_t progress; /* X_PROGRESS=, podvisor's own */
+};
+
+/* Reads a datagram of n bytes. Assignments whose value does not parse are
+ * skipped. Returns the number of assignments understood. */
+int notify_parse(const char *bytes, size_t n, struct notify_message *out);
+
+#endif

@@ -1,0 +1,132 @@
+#include "podvisor/io/notify_socket.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "podvisor/wire/notify.h"
+
+struct notify_socket {
+	uv_poll_t poll;
+	int fd;
+	char name[64];
+	notify_socket_heard heard;
+	void *ctx;
+};
+
+/* Received descriptors (FDSTORE, BARRIER) are closed at once: closing is the
+ * answer that BARRIER waits for, and the polite refusal of FDSTORE. */
+static pid_t read_ancillary(struct msghdr *msg)
+{
+	pid_t pid = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred cred;
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+			pid = cred.pid;
+		} else if (c->cmsg_type == SCM_RIGHTS) {
+			size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			for (size_t i = 0; i < n; i++) {
+				int fd;
+				memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+				close(fd);
+			}
+		}
+	}
+	return pid;
+}
+
+static bool hear_one(struct notify_socket *s)
+{
+	char bytes[NOTIFY_DATAGRAM_MAX];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)];
+	struct iovec iov = {bytes, sizeof(bytes)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return errno == EINTR;
+	pid_t pid = read_ancillary(&msg);
+	if (!(msg.msg_flags & MSG_TRUNC))
+		s->heard(s->ctx, pid, bytes, (size_t)n);
+	return true;
+}
+
+/* A flood of messages must not keep the loop from its other work. */
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	for (int i = 0; i < 32 && hear_one(poll->data); i++)
+		;
+}
+
+static int bind_abstract(int fd, char *name, size_t size)
+{
+	uint64_t token[2];
+	if (getrandom(token, sizeof(token), 0) != sizeof(token))
+		return -EIO;
+	snprintf(name, size, "@podvisor/%016llx%016llx", (unsigned long long)token[0], (unsigned long long)token[1]);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = strlen(name);
+	memcpy(addr.sun_path, name, len);
+	addr.sun_path[0] = '\0';
+	return bind(fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0
+		       ? -errno
+		       : 0;
+}
+
+int notify_socket_open(
+	struct notify_socket **out, struct loop *loop, notify_socket_heard heard, void *ctx, struct err *err)
+{
+	struct notify_socket *s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(err, -ENOMEM, "out of memory");
+	s->heard = heard;
+	s->ctx = ctx;
+	s->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int rc = s->fd < 0 ? -errno : bind_abstract(s->fd, s->name, sizeof(s->name));
+	int on = 1;
+	if (rc == 0 && setsockopt(s->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = uv_poll_init(&loop->uv, &s->poll, s->fd);
+	if (rc < 0) {
+		if (s->fd >= 0)
+			close(s->fd);
+		free(s);
+		return err_set(err, rc, "no notify socket: %s", strerror(-rc));
+	}
+	s->poll.data = s;
+	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	*out = s;
+	return 0;
+}
+
+const char *notify_socket_name(const struct notify_socket *s)
+{
+	return s->name;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct notify_socket *s = handle->data;
+	close(s->fd);
+	free(s);
+}
+
+void notify_socket_close(struct notify_socket *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < 256 && hear_one(s); i++)
+		;
+	uv_close((uv_handle_t *)&s->poll, on_closed);
+}
