@@ -32,6 +32,7 @@
 	X(EVENT_BROWSER_STARTED, "browser-started")             \
 	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")     \
 	X(EVENT_BROWSER_ANSWERED, "browser-answered")           \
+	X(EVENT_BROWSER_PAGE_LOST, "browser-page-lost")         \
 	X(EVENT_BROWSER_EXITED, "browser-exited")               \
 	X(EVENT_BROWSER_GONE, "browser-gone")                   \
 	X(EVENT_BROWSER_CLEANED, "browser-cleaned")             \
