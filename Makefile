@@ -1,0 +1,189 @@
+# podvisor's build and gate. `make help` lists the targets.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+SAN ?=
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 30
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTHON := /usr/bin/python3
+MAKEFLAGS += --no-builtin-rules $(if $(V),,--silent)
+
+ROOMS := base wire model io runtime control cli
+# What a room's unit tests link, which is the room and those below it: the
+# tests of base, wire and model cannot reach libuv at all.
+LINK_base := base
+LINK_wire := wire base
+LINK_model := model wire base
+LINK_io := io model wire base
+LINK_runtime := runtime io model wire base
+LINK_control := control runtime io model wire base
+LINK_cli := cli runtime io model wire base
+LINK_ALL := cli control runtime io model wire base
+PURE := base wire model
+
+PACKAGES := libuv libpq libcurl jansson libwebsockets
+PC_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
+PC_LIBS = $(shell pkg-config --libs $(PACKAGES))
+CMOCKA_LIBS := -lcmocka
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Werror
+CPPFLAGS := -D_GNU_SOURCE -Iinclude
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+# Relocations stay lazy (no -z now): binding all of libcurl, libpq and OpenSSL at the start costs time.
+LDFLAGS := -Wl,-z,relro -Wl,--as-needed
+ifdef SAN
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=undefined
+else
+OPT := -O2 -g $(HARDEN)
+endif
+ifdef COVER
+OPT := -O0 -g --coverage
+endif
+CFLAGS := -std=gnu11 $(OPT) -fPIE $(WARN)
+COMPILE = $(CC) $(CPPFLAGS) $(PC_CFLAGS) $(CFLAGS) -MMD -MP
+LINK = $(CC) $(OPT) -pie $(LDFLAGS)
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+sources = $(wildcard supervisor/$1/*.c)
+objects = $(patsubst supervisor/%.c,$(BUILD)/obj/%.o,$(call sources,$1))
+libs = $(patsubst %,$(BUILD)/lib%.a,$1)
+tests = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/$1))
+
+LIBS := $(call libs,$(LINK_ALL))
+PROGRAM := $(if $(wildcard supervisor/main.c),$(BUILD)/podvisor)
+SHIM := $(if $(call sources,shim),$(BUILD)/podvisor-shim)
+UNIT := $(call tests,unit/*/*_test.c)
+SIM := $(if $(wildcard tests/sim/*.c),$(BUILD)/tests/sim/sim)
+INTEGRATION := $(call tests,integration/*_test.c)
+FIXTURES := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c))
+FUZZERS := $(call tests,fuzz/*_fuzz.c)
+SUPPORT := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %_test.c,$(wildcard tests/integration/*.c)))
+
+export PODVISOR = $(abspath $(BUILD)/podvisor)
+export PODVISOR_SHIM = $(abspath $(BUILD)/podvisor-shim)
+export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
+SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
+
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-files format format-check \
+	layers cover fuzz fuzzers bench deps compile_commands.json install clean help FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: programs ## Build podvisor and its shim into $(BUILD) (default)
+programs: $(LIBS) $(PROGRAM) $(SHIM) $(FIXTURES)
+tests: programs unit-tests sim-tests integration-tests ## Build every test as well, without running it
+unit-tests: $(UNIT)
+sim-tests: $(SIM)
+integration-tests: programs $(INTEGRATION)
+
+run: ## Install what is needed, build, and run the whole demo stack (Ctrl-C ends it)
+	examples/demo/run
+test: ## Everything: packages, check, integration and end-to-end tests; ends with the counts
+	.ci/install
+	$(SUITES) gcc clang layers format tidy asan-unit asan-sim integration e2e
+check: ## The gate: gcc and clang, layers, format, tidy, unit tests and simulation under sanitizers
+	$(SUITES) gcc clang layers format tidy asan-unit asan-sim
+
+unit: ## Unit tests (ONLY=part/of/name picks some)
+	$(SUITES) unit
+sim: ## The model in virtual time, with seeded random events and faults
+	$(SUITES) sim
+integration: ## Ports and runtime parts against the real kernel, PostgreSQL and Chrome
+	$(SUITES) integration
+e2e: ## The real binary, from outside (pytest; ONLY=expression picks some)
+	$(SUITES) e2e
+asan: ## Unit, sim and integration tests under AddressSanitizer and UBSan
+	$(SUITES) asan-unit asan-sim asan-integration
+valgrind: ## Unit, sim and integration tests under valgrind
+	$(SUITES) valgrind
+tidy: ## clang-tidy and cppcheck
+	$(SUITES) tidy
+layers: $(LIBS) ## The rule of LAYERS: includes, cycles and symbols
+	$(PYTHON) tests/tools/layers $(BUILD)
+cover: ## Line coverage of unit, sim and integration tests (gcovr)
+	$(SUITES) cover
+fuzz: ## Each fuzzer for FUZZ_SECONDS (30)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(SUITES) fuzz
+bench: all ## Measure against the tables of the book
+	tests/bench/run
+
+C_FILES = $(shell find supervisor include tests -name '*.[ch]' -not -path '*/node_modules/*')
+format: ## Reformat every C file
+	clang-format -i $(C_FILES)
+format-check: ## Fail when a C file is not formatted
+	clang-format --dry-run --Werror $(C_FILES)
+# One stamp per source, made anew whenever its object is: a second run looks at what changed only.
+tidy-files: $(patsubst supervisor/%.c,$(BUILD)/tidy/%.ok,$(wildcard supervisor/*.c supervisor/*/*.c))
+$(BUILD)/tidy/%.ok: supervisor/%.c $(BUILD)/obj/%.o .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=gnu11 $(CPPFLAGS) $(PC_CFLAGS) && touch $@
+
+deps: ## Install the Debian packages that build, run and test podvisor
+	.ci/install
+compile_commands.json: ## The compilation database for editors
+	@printf '%s\n' $(wildcard supervisor/*.c supervisor/*/*.c tests/*/*.c tests/*/*/*.c) | \
+	$(PYTHON) tests/tools/compile-commands $(CC) $(CPPFLAGS) $(PC_CFLAGS) $(CFLAGS) > $@
+install: all ## Install into PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 $(BUILD)/podvisor $(DESTDIR)$(PREFIX)/bin/podvisor
+	install -D -m 755 $(BUILD)/podvisor-shim $(DESTDIR)$(PREFIX)/libexec/podvisor/podvisor-shim
+clean: ## Remove everything that was built
+	rm -rf build build-*/ compile_commands.json
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The directory is a prerequisite so that a source that goes away leaves the archive too.
+define ROOM
+$(BUILD)/lib$1.a: $(call objects,$1) $(wildcard supervisor/$1)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcs $$@ $(call objects,$1)
+$(BUILD)/tests/unit/$1/%_test: tests/unit/$1/%_test.c $(call libs,$(LINK_$1))
+	@mkdir -p $$(@D)
+	$$(COMPILE) $$< -o $$@ -pie $$(LDFLAGS) $(call libs,$(LINK_$1)) $$(CMOCKA_LIBS) \
+	$(if $(filter $1,$(PURE)),-ljansson,$$(PC_LIBS))
+endef
+$(foreach r,$(ROOMS),$(eval $(call ROOM,$r)))
+
+$(BUILD)/obj/%.o: supervisor/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+$(BUILD)/obj/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+# The version is compiled into one file, and only when it changed.
+VERSIONED := $(firstword $(wildcard supervisor/cli/version.c) supervisor/main.c)
+$(VERSIONED:supervisor/%.c=$(BUILD)/obj/%.o): CPPFLAGS += -DPODVISOR_VERSION='"$(VERSION)"'
+$(VERSIONED:supervisor/%.c=$(BUILD)/obj/%.o): $(BUILD)/version
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+$(BUILD)/podvisor: $(BUILD)/obj/main.o $(LIBS)
+	$(LINK) $^ -o $@ $(PC_LIBS)
+
+# The shim stands beside every worker: small, static, never sanitized.
+SHIM_SOURCES := $(call sources,shim) $(call sources,base) $(call sources,wire)
+SHIM_CFLAGS := -std=gnu11 -O2 -g $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(WARN)
+$(BUILD)/static/%.o: supervisor/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/podvisor-shim: $(SHIM_SOURCES:supervisor/%.c=$(BUILD)/static/%.o)
+	$(CC) -static -no-pie -Wl,--gc-sections $^ -o $@
+
+$(BUILD)/tests/sim/sim: $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(wildcard tests/sim/*.c)) $(call libs,$(LINK_model))
+	@mkdir -p $(@D)
+	$(LINK) $(filter %.o,$^) $(call libs,$(LINK_model)) -o $@ $(CMOCKA_LIBS) -ljansson
+$(BUILD)/tests/integration/%_test: tests/integration/%_test.c $(SUPPORT) $(LIBS)
+	@mkdir -p $(@D)
+	$(COMPILE) $< -o $@ $(SUPPORT) -pie $(LDFLAGS) $(LIBS) $(CMOCKA_LIBS) $(PC_LIBS)
+$(BUILD)/fixtures/%: tests/fixtures/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $< -o $@ -pie
+fuzzers: $(FUZZERS)
+$(BUILD)/tests/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(call libs,$(LINK_model))
+	@mkdir -p $(@D)
+	$(COMPILE) -fsanitize=fuzzer $< -o $@ -pie $(filter %.a,$^) -ljansson
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
