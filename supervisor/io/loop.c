@@ -47,11 +47,15 @@ static void on_prepare(uv_prepare_t *handle)
 	take_turn(l);
 	if (l->count || l->asked)
 		uv_timer_start(&l->wake, on_wake, 0, 0);
+	if (l->lag && l->polled_at)
+		histogram_add(l->lag, (double)(uv_hrtime() - l->polled_at) / 1e9);
 }
 
 static void on_check(uv_check_t *handle)
 {
-	take_turn(handle->data);
+	struct loop *l = handle->data;
+	l->polled_at = l->lag ? uv_hrtime() : 0;
+	take_turn(l);
 }
 
 int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err)

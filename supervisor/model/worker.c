@@ -134,7 +134,9 @@ static void enter(struct worker *w, enum worker_state state, struct turn *t, con
 	w->state = state;
 	memcpy(w->reason, reason, sizeof(reason));
 	w->ever_ready |= state == WORKER_READY || state == WORKER_SUCCEEDED;
-	journal_add(t->journal, t->now, state_levels[state], THING_WORKER, w->name, worker_state_name(state), "%s%s%s",
+	/* run -- COMMAND is to be as quiet as the command itself. */
+	enum log_level level = w->config->interactive ? LOG_INFO : state_levels[state];
+	journal_add(t->journal, t->now, level, THING_WORKER, w->name, worker_state_name(state), "%s%s%s",
 		worker_state_name(state), reason[0] ? ": " : "", reason);
 }
 

@@ -307,7 +307,8 @@ static void end_pod(struct world *w, int code, uint32_t slot, struct turn *t, co
 	va_start(args, fmt);
 	vsnprintf(w->death, sizeof(w->death), fmt, args);
 	va_end(args);
-	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "ending", "podvisor ends with code %d: %s", code,
+	bool quiet = slot != UINT32_MAX && w->workers[slot].config->interactive;
+	journal_add(t->journal, t->now, quiet ? LOG_INFO : LOG_ERROR, THING_POD, "", "ending", "podvisor ends with code %d: %s", code,
 		w->death);
 	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
 	snprintf(e.text, sizeof(e.text), "%.150s", w->death);

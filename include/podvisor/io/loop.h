@@ -9,6 +9,7 @@
 
 #include "podvisor/base/clock.h"
 #include "podvisor/base/err.h"
+#include "podvisor/base/histogram.h"
 #include "podvisor/model/event.h"
 
 /* Events that may be queued within one turn; more is a defect and ends podvisor
@@ -23,6 +24,8 @@ struct loop {
 	struct event *queue; /* owned ring */
 	size_t head, count, cap;
 	bool asked, handling;
+	struct histogram *lag; /* where the time between two polls is noted; NULL: nowhere */
+	uint64_t polled_at; /* ns */
 	void (*turn)(void *ctx);
 	void *ctx;
 };

@@ -1,0 +1,21 @@
+/* runtime_dir owns the choice of the directory where podvisor keeps its Unix
+ * socket when the configured one cannot be written (SPEC 3), and where the
+ * commands look for it. */
+#ifndef PODVISOR_IO_RUNTIME_DIR_H
+#define PODVISOR_IO_RUNTIME_DIR_H
+
+#include <stddef.h>
+
+#include "podvisor/base/err.h"
+
+#define RUNTIME_DIR_CANDIDATES 4
+
+/* Fills in the i-th place for the control socket, best first: the configured
+ * path, $XDG_RUNTIME_DIR/podvisor/control.sock, /dev/shm/podvisor-UID/control.sock,
+ * /tmp/podvisor-UID/control.sock. -ENOENT when there is no such (more) place. */
+int runtime_dir_candidate(int i, const char *configured, char *out, size_t size) MUST_CHECK;
+/* The first of them whose directory exists, or can be made, and can be written
+ * by us, and, when it is not the configured one, belongs to us alone. */
+int runtime_dir_choose(const char *configured, char *out, size_t size, struct err *err) MUST_CHECK;
+
+#endif
