@@ -1,6 +1,16 @@
 /* browser owns the life of one headless Chrome: launched, proven, watched on
  * the rungs of its ladder, and, when it is hung or gone, ended without a trace
- * before the next generation starts (SPEC 4). */
+ * before the next generation starts (SPEC 4).
+ *
+ *   stopped ──wanted──► waiting ──may run──► starting ──every rung once──► ready
+ *      ▲                ▲     ▲                 │                            │
+ *      │          at once│     └──backoff       │ late, crashed              │ hung, crashed,
+ *      │                │            ▲          ▼                            ▼ asked
+ *      └──not wanted── cleaning ◄──last process gone── stopping ◄────────────┘
+ *                          └──► failed (cannot be started as configured)
+ *
+ * No launch before the last process (GONE) and the directory (CLEANED) of the
+ * generation before are gone. Wanted is a field, not an event. */
 #ifndef PODVISOR_MODEL_BROWSER_H
 #define PODVISOR_MODEL_BROWSER_H
 
@@ -30,6 +40,16 @@ enum browser_state {
 		BROWSER_STATE_COUNT
 };
 const char *browser_state_name(enum browser_state state);
+
+/* Flag beside the rung in the value of EFFECT_BROWSER_PROBE: throw the scratch page away first. */
+#define BROWSER_PROBE_FRESH 16
+
+/* Limits of the stop ladder: Browser.close, SIGTERM, SIGKILL (asked for again until the last process is gone). */
+#define BROWSER_CLOSE_MS 3000
+#define BROWSER_TERM_MS  2000
+#define BROWSER_KILL_MS  5000
+
+enum browser_stop_step { BROWSER_STOP_CLOSE, BROWSER_STOP_TERM, BROWSER_STOP_KILL };
 
 enum browser_recycle {
 	RECYCLE_CRASHED,
@@ -64,7 +84,12 @@ struct browser {
 	int pid, port;
 	bool main_ended;
 	ms_t started_at, ready_at, deadline, not_before;
-	int stop_step; /* 0 close, 1 term, 2 kill */
+	int stop_step; /* enum browser_stop_step */
+	bool step_asked; /* the effect of this step, or of cleaning, is under way */
+	bool punish; /* the run ended by a fault: its successor may have to wait */
+	bool hopeless; /* it cannot be started as configured */
+	ms_t stopping_since, ran; /* ran: how long the run that ends was ready */
+	char trouble[160]; /* what the last probe that failed said */
 	struct browser_rung rungs[RUNG_COUNT];
 	struct restart restart;
 	enum browser_recycle cause;
