@@ -410,8 +410,8 @@ static void on_page_lost(struct browser *b, const struct event *e, struct turn *
 
 static void on_asked(struct browser *b, enum event_kind kind, struct turn *t)
 {
-	b->wanted = kind != EVENT_ASKED_STOP;
-	if (kind == EVENT_ASKED_RESTART && is_live(b)) {
+	b->wanted = kind != EVENT_ASKED_BROWSER_STOP;
+	if (kind == EVENT_ASKED_BROWSER_RESTART && is_live(b)) {
 		b->again = true;
 		b->cause = RECYCLE_COMMAND;
 	}
@@ -421,11 +421,11 @@ static void on_asked(struct browser *b, enum event_kind kind, struct turn *t)
 
 void browser_apply(struct browser *b, const struct event *e, struct turn *t)
 {
-	if (e->kind == EVENT_ASKED_START || e->kind == EVENT_ASKED_STOP || e->kind == EVENT_ASKED_RESTART) {
+	bool asked = e->kind == EVENT_ASKED_BROWSER_START || e->kind == EVENT_ASKED_BROWSER_STOP ||
+		     e->kind == EVENT_ASKED_BROWSER_RESTART;
+	if (asked)
 		on_asked(b, e->kind, t);
-		return;
-	}
-	if (!b->run || e->run != b->run)
+	if (asked || !b->run || e->run != b->run)
 		return;
 	switch (e->kind) {
 	case EVENT_BROWSER_STARTED:

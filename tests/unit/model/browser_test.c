@@ -266,7 +266,7 @@ static void the_stop_ladder_has_three_steps(void **state)
 	struct stage s;
 	stage_set(&s);
 	becomes_ready(&s);
-	simply(&s, EVENT_ASKED_STOP);
+	simply(&s, EVENT_ASKED_BROWSER_STOP);
 	ms_t begin = s.t.now;
 	assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE));
 	plan_now(&s);
@@ -336,7 +336,7 @@ static void a_browser_that_cannot_exist_fails_until_somebody_asks(void **state)
 	assert_int_equal(s.b.state, BROWSER_FAILED);
 	at(&s, s.t.now + 1000000);
 	assert_int_equal(s.plan.count, 0);
-	simply(&s, EVENT_ASKED_START);
+	simply(&s, EVENT_ASKED_BROWSER_START);
 	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH));
 	stage_strike(&s);
 }
@@ -347,8 +347,8 @@ static void a_start_asked_for_while_it_stops_is_not_lost(void **state)
 	struct stage s;
 	stage_set(&s);
 	becomes_ready(&s);
-	simply(&s, EVENT_ASKED_STOP);
-	simply(&s, EVENT_ASKED_START);
+	simply(&s, EVENT_ASKED_BROWSER_STOP);
+	simply(&s, EVENT_ASKED_BROWSER_START);
 	assert_int_equal(s.b.state, BROWSER_STOPPING);
 	ends(&s);
 	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH));
@@ -362,7 +362,7 @@ static void a_restart_replaces_it_without_a_wait(void **state)
 	stage_set(&s);
 	for (int i = 0; i < 5; i++) {
 		becomes_ready(&s);
-		simply(&s, EVENT_ASKED_RESTART);
+		simply(&s, EVENT_ASKED_BROWSER_RESTART);
 		assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE));
 		simply(&s, EVENT_BROWSER_EXITED);
 		simply(&s, EVENT_BROWSER_GONE);
@@ -422,7 +422,7 @@ static void enter_state(struct stage *s, enum browser_state wanted)
 		}
 		break;
 	case BROWSER_STOPPED:
-		simply(s, EVENT_ASKED_STOP);
+		simply(s, EVENT_ASKED_BROWSER_STOP);
 		break;
 	default:
 		plan_now(s);
@@ -540,7 +540,8 @@ static void something_happens(struct walk *w)
 
 static void somebody_asks(struct walk *w)
 {
-	static const enum event_kind kinds[] = {EVENT_ASKED_START, EVENT_ASKED_STOP, EVENT_ASKED_RESTART};
+	static const enum event_kind kinds[] = {
+		EVENT_ASKED_BROWSER_START, EVENT_ASKED_BROWSER_STOP, EVENT_ASKED_BROWSER_RESTART};
 	if (thrown(w, 2))
 		fold(w, (struct event){.kind = kinds[random_below(&w->dice, 3)]});
 	if (thrown(w, 1))
@@ -571,11 +572,11 @@ static void a_walk_keeps_the_promises_and_ends_where_it_is_wanted(void **state)
 			step(&w, true);
 		w.trouble = 0;
 		w.s.may_run = true;
-		fold(&w, (struct event){.kind = EVENT_ASKED_START});
+		fold(&w, (struct event){.kind = EVENT_ASKED_BROWSER_START});
 		for (int i = 0; i < 1000 && w.s.b.state != BROWSER_READY; i++)
 			step(&w, false);
 		assert_int_equal(w.s.b.state, BROWSER_READY);
-		fold(&w, (struct event){.kind = EVENT_ASKED_STOP});
+		fold(&w, (struct event){.kind = EVENT_ASKED_BROWSER_STOP});
 		for (int i = 0; i < 1000 && w.s.b.state != BROWSER_STOPPED; i++)
 			step(&w, false);
 		assert_int_equal(w.s.b.state, BROWSER_STOPPED);
