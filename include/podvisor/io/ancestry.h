@@ -1,0 +1,12 @@
+/* ancestry owns the question whether one process descends from another. */
+#ifndef PODVISOR_IO_ANCESTRY_H
+#define PODVISOR_IO_ANCESTRY_H
+
+#include <sys/types.h>
+
+enum ancestry { ANCESTRY_NO, ANCESTRY_YES, ANCESTRY_UNKNOWN /* the process is gone already */ };
+
+/* Follows the parents of pid up to 64 generations (proc(5), /proc/PID/stat). */
+enum ancestry ancestry_of(pid_t pid, pid_t ancestor);
+
+#endif

@@ -1,0 +1,41 @@
+#include "podvisor/io/ancestry.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* 0 when the process is gone. The command's name, in parentheses, may itself
+ * contain parentheses: the last one counts. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[40], text[512];
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	const char *name_end = strrchr(text, ')');
+	int parent = 0;
+	if (!name_end || sscanf(name_end + 1, " %*c %d", &parent) != 1)
+		return 0;
+	return parent;
+}
+
+enum ancestry ancestry_of(pid_t pid, pid_t ancestor)
+{
+	for (int i = 0; i < 64; i++) {
+		if (pid == ancestor)
+			return ANCESTRY_YES;
+		if (pid <= 1)
+			return ANCESTRY_NO;
+		pid = parent_of(pid);
+		if (pid == 0)
+			return i == 0 ? ANCESTRY_UNKNOWN : ANCESTRY_NO;
+	}
+	return ANCESTRY_NO;
+}
