@@ -34,15 +34,15 @@ CPPFLAGS := -D_GNU_SOURCE -Iinclude
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 # Relocations stay lazy (no -z now): binding all of libcurl, libpq and OpenSSL at the start costs time.
 LDFLAGS := -Wl,-z,relro -Wl,--as-needed
-ifdef SAN
-OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=undefined
-else
 OPT := -O2 -g $(HARDEN)
+# Sanitizers and -O0 make gcc guess wrong about what may be uninitialized; the plain builds are the judge of warnings.
+ifdef SAN
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=undefined -Wno-error
 endif
 ifdef COVER
-OPT := -O0 -g --coverage
+OPT := -O0 -g --coverage -Wno-error
 endif
-CFLAGS := -std=gnu11 $(OPT) -fPIE $(WARN)
+CFLAGS := -std=gnu11 -fPIE $(WARN) $(OPT)
 COMPILE = $(CC) $(CPPFLAGS) $(PC_CFLAGS) $(CFLAGS) -MMD -MP
 LINK = $(CC) $(OPT) -pie $(LDFLAGS)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -67,7 +67,7 @@ export PODVISOR_SHIM = $(abspath $(BUILD)/podvisor-shim)
 export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench deps compile_commands.json install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -80,7 +80,9 @@ sim-tests: $(SIM)
 integration-tests: programs $(INTEGRATION)
 
 run: ## Install what is needed, build, and run the whole demo stack (Ctrl-C ends it)
-	examples/demo/run
+	.ci/install build run
+	+$(MAKE) --no-print-directory -j$(JOBS) all
+	BUILD=$(abspath $(BUILD)) exec examples/demo/run
 test: ## Everything: packages, check, integration and end-to-end tests; ends with the counts
 	.ci/install
 	$(SUITES) gcc clang layers format tidy asan-unit asan-sim integration e2e
@@ -95,10 +97,10 @@ integration: ## Ports and runtime parts against the real kernel, PostgreSQL and 
 	$(SUITES) integration
 e2e: ## The real binary, from outside (pytest; ONLY=expression picks some)
 	$(SUITES) e2e
-asan: ## Unit, sim and integration tests under AddressSanitizer and UBSan
-	$(SUITES) asan-unit asan-sim asan-integration
-valgrind: ## Unit, sim and integration tests under valgrind
-	$(SUITES) valgrind
+asan: ## Unit, sim, integration and end-to-end tests under AddressSanitizer and UBSan
+	$(SUITES) asan-unit asan-sim asan-integration asan-e2e
+valgrind: ## The same under valgrind
+	$(SUITES) valgrind-unit valgrind-sim valgrind-integration valgrind-e2e
 tidy: ## clang-tidy and cppcheck
 	$(SUITES) tidy
 layers: $(LIBS) ## The rule of LAYERS: includes, cycles and symbols
@@ -107,7 +109,7 @@ cover: ## Line coverage of unit, sim and integration tests (gcovr)
 	$(SUITES) cover
 fuzz: ## Each fuzzer for FUZZ_SECONDS (30)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(SUITES) fuzz
-bench: all ## Measure against the tables of the book
+bench: all ## Measure podvisor beside its peers
 	tests/bench/run
 
 C_FILES = $(shell find supervisor include tests -name '*.[ch]' -not -path '*/node_modules/*')
@@ -115,11 +117,17 @@ format: ## Reformat every C file
 	clang-format -i $(C_FILES)
 format-check: ## Fail when a C file is not formatted
 	clang-format --dry-run --Werror $(C_FILES)
+CPPCHECK := cppcheck -q -j$(JOBS) --std=c11 $(CPPFLAGS) --enable=warning,performance,portability --inline-suppr \
+	--suppress=zerodivcond --error-exitcode=1
+tidy-all: tidy-files
+	@mkdir -p $(BUILD)/cppcheck
+	$(CPPCHECK) --cppcheck-build-dir=$(BUILD)/cppcheck supervisor
 # One stamp per source, made anew whenever its object is: a second run looks at what changed only.
 tidy-files: $(patsubst supervisor/%.c,$(BUILD)/tidy/%.ok,$(wildcard supervisor/*.c supervisor/*/*.c))
 $(BUILD)/tidy/%.ok: supervisor/%.c $(BUILD)/obj/%.o .clang-tidy
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- -std=gnu11 $(CPPFLAGS) $(PC_CFLAGS) && touch $@
+	clang-tidy --quiet $< -- -std=gnu11 $(CPPFLAGS) $(PC_CFLAGS) 2>$@.err || { cat $@.err; false; }
+	touch $@
 
 deps: ## Install the Debian packages that build, run and test podvisor
 	.ci/install
@@ -130,7 +138,7 @@ install: all ## Install into PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 $(BUILD)/podvisor $(DESTDIR)$(PREFIX)/bin/podvisor
 	install -D -m 755 $(BUILD)/podvisor-shim $(DESTDIR)$(PREFIX)/libexec/podvisor/podvisor-shim
 clean: ## Remove everything that was built
-	rm -rf build build-*/ compile_commands.json
+	rm -rf $(BUILD) $(BUILD)-*/ compile_commands.json
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
