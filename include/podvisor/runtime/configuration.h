@@ -1,0 +1,18 @@
+/* configuration owns the way from a file and the environment to a validated
+ * configuration: reading, ${VAR}, ${file:}, and the mistakes as lines for people. */
+#ifndef PODVISOR_RUNTIME_CONFIGURATION_H
+#define PODVISOR_RUNTIME_CONFIGURATION_H
+
+#include "podvisor/base/buf.h"
+#include "podvisor/base/err.h"
+#include "podvisor/model/config.h"
+
+#define CONFIGURATION_MAX_BYTES (4 << 20)
+
+/* NULL when the file cannot be read or has mistakes: each is then a line
+ * "FILE:LINE:COL: path.to.key: what is wrong (what was expected)" in mistakes,
+ * and err carries the first of them and how many there are. Reads local files
+ * and blocks for as long as that takes: for starts and reloads. */
+struct config *configuration_read(const char *path, struct buf *mistakes, struct err *err) MUST_CHECK;
+
+#endif
