@@ -18,7 +18,7 @@ const MARKETS_URL = env.text('MARKETS_URL', 'http://127.0.0.1:3000/markets');
 const PACE_MS = env.whole('PACE_MS', 2000);
 const MAX_FAILURES = env.whole('MAX_FAILURES', 10, { min: 1 });
 const BROWSER_TIMEOUT_MS = env.whole('BROWSER_TIMEOUT_MS', 15000, { min: 1 });
-const STOP_LIMIT_MS = 8000; // a stop that takes longer is forced, before a supervisor's usual 10 s
+const STOP_LIMIT_MS = 4000; // a browser that hangs must not hold up the stop
 const TELL_EVERY_MS = 10000;
 
 // One statement: the rows and what is said about them are there together or not at all.
