@@ -39,20 +39,20 @@ enum shim_kind {
 };
 
 /* What was being done when a start failed. X(enumerator, for people) */
-#define SHIM_STEPS(X)                                                                                                  \
-	X(SHIM_STEP_SHIM, "prepare the start")                                                                         \
-	X(SHIM_STEP_FORK, "create a process")                                                                          \
-	X(SHIM_STEP_SESSION, "begin a session of its own")                                                             \
-	X(SHIM_STEP_OOM_SCORE, "set oom_score_adj")                                                                    \
-	X(SHIM_STEP_NICE, "set nice")                                                                                  \
-	X(SHIM_STEP_OPEN_FILES, "limit open files")                                                                    \
-	X(SHIM_STEP_CORE, "limit core files")                                                                          \
-	X(SHIM_STEP_CPU, "limit CPU seconds")                                                                          \
-	X(SHIM_STEP_GROUPS, "take its groups")                                                                         \
-	X(SHIM_STEP_GID, "take its group")                                                                             \
-	X(SHIM_STEP_UID, "become its user")                                                                            \
-	X(SHIM_STEP_CWD, "enter its working directory")                                                                \
-	X(SHIM_STEP_PARENT, "tie its life to the shim's")                                                              \
+#define SHIM_STEPS(X)                                      \
+	X(SHIM_STEP_SHIM, "prepare the start")             \
+	X(SHIM_STEP_FORK, "create a process")              \
+	X(SHIM_STEP_SESSION, "begin a session of its own") \
+	X(SHIM_STEP_OOM_SCORE, "set oom_score_adj")        \
+	X(SHIM_STEP_NICE, "set nice")                      \
+	X(SHIM_STEP_OPEN_FILES, "limit open files")        \
+	X(SHIM_STEP_CORE, "limit core files")              \
+	X(SHIM_STEP_CPU, "limit CPU seconds")              \
+	X(SHIM_STEP_GROUPS, "take its groups")             \
+	X(SHIM_STEP_GID, "take its group")                 \
+	X(SHIM_STEP_UID, "become its user")                \
+	X(SHIM_STEP_CWD, "enter its working directory")    \
+	X(SHIM_STEP_PARENT, "tie its life to the shim's")  \
 	X(SHIM_STEP_EXEC, "execute its command")
 
 enum shim_step {

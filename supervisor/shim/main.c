@@ -1,0 +1,205 @@
+/* podvisor-shim stands between podvisor and one worker. It is the subreaper of
+ * everything the worker starts, and it outlives all of it: when the main process
+ * ends, when podvisor says so, or when podvisor is gone, it kills the tree and
+ * waits until nothing is left. It needs no privilege for that. Idle, it sleeps
+ * in poll without a timer. It is statically linked, so that it is small and that
+ * nothing in the worker's environment (LD_PRELOAD and the like) can change it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "podvisor/shim/launch.h"
+#include "podvisor/shim/options.h"
+#include "podvisor/shim/tree.h"
+#include "podvisor/wire/shim.h"
+
+#define EXIT_USAGE 64
+
+/* What the kernel sends when podvisor dies: catchable, because the tree still
+ * has to be killed then. From anybody else it means nothing. */
+#define PARENT_DEATH_SIGNAL SIGHUP
+
+struct shim {
+	const struct options *options;
+	int control; /* -1 when podvisor's end is closed */
+	int signals;
+	pid_t main_pid; /* 0 when reaped */
+	bool killing;
+	int killed;
+};
+
+/* Zeroed, and its group array stays untouched memory for most. */
+static struct options options;
+
+/* Never waits: there are at most a handful of reports, and when podvisor is
+ * gone there is nobody to tell. */
+static void tell(const struct shim *s, const struct shim_report *report)
+{
+	if (s->control >= 0)
+		send(s->control, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void fail(const struct shim *s, enum shim_step step, int error)
+{
+	tell(s, &(struct shim_report){.kind = SHIM_FAILED, .step = step, .error = error});
+}
+
+static bool parent_is_gone(const struct options *o)
+{
+	return o->parent != OPTIONS_INHERIT && getppid() != o->parent;
+}
+
+/* All signals are blocked for good: two are read from a descriptor, the others,
+ * whoever sends them, do not disturb the shim. */
+static int prepare(struct shim *s)
+{
+	sigset_t all, wanted;
+	sigfillset(&all);
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGCHLD);
+	sigaddset(&wanted, PARENT_DEATH_SIGNAL);
+	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0)
+		return -1;
+	s->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signals < 0 || fcntl(s->control, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return -1;
+	return prctl(PR_SET_PDEATHSIG, PARENT_DEATH_SIGNAL);
+}
+
+/* The worker's output must be seen to end when the worker does, and no mount
+ * must stay busy on our account. */
+static void let_go(const struct options *o)
+{
+	close_range(0, (unsigned)o->keep - 1, 0);
+	if (chdir("/") < 0)
+		return;
+}
+
+static int64_t microseconds(struct timeval t)
+{
+	return (int64_t)t.tv_sec * 1000000 + t.tv_usec;
+}
+
+static void main_ended(struct shim *s, int status, const struct rusage *usage)
+{
+	tell(s, &(struct shim_report){
+			.kind = SHIM_EXITED,
+			.pid = s->main_pid,
+			.status = status,
+			.cpu_us = microseconds(usage->ru_utime) + microseconds(usage->ru_stime),
+			.peak_bytes = (int64_t)usage->ru_maxrss * 1024,
+		});
+	s->main_pid = 0;
+	s->killing = true;
+}
+
+/* Whether there is still a child, which is: whether anything of the tree lives. */
+static bool reap(struct shim *s)
+{
+	int status;
+	struct rusage usage;
+	pid_t pid;
+	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+		if (pid == s->main_pid)
+			main_ended(s, status, &usage);
+		else if (s->killing && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+			s->killed++;
+	}
+	return pid == 0;
+}
+
+static void obey(struct shim *s, const struct shim_request *request)
+{
+	switch (request->verb) {
+	case SHIM_SIGNAL:
+		if (s->main_pid)
+			kill(s->main_pid, (int)request->value);
+		break;
+	case SHIM_KILL:
+		s->killing = true;
+		tell(s, &(struct shim_report){.kind = SHIM_KILLING});
+		break;
+	default:
+		break;
+	}
+}
+
+static void listen_to_podvisor(struct shim *s)
+{
+	struct shim_request request;
+	ssize_t n;
+	while ((n = recv(s->control, &request, sizeof(request), MSG_DONTWAIT)) > 0)
+		if (n == sizeof(request))
+			obey(s, &request);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	close(s->control);
+	s->control = -1;
+	s->killing = true;
+}
+
+static void read_signals(struct shim *s)
+{
+	struct signalfd_siginfo info;
+	while (read(s->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo == PARENT_DEATH_SIGNAL && parent_is_gone(s->options))
+			s->killing = true;
+}
+
+/* The signals are read before the children are waited for, and those before the
+ * tree is killed: whoever dies later makes poll return again. */
+static bool turn(struct shim *s)
+{
+	struct pollfd fds[] = {{.fd = s->control, .events = POLLIN}, {.fd = s->signals, .events = POLLIN}};
+	if (poll(fds, 2, -1) < 0)
+		return true;
+	if (fds[0].revents)
+		listen_to_podvisor(s);
+	if (fds[1].revents)
+		read_signals(s);
+	if (!reap(s)) {
+		tell(s, &(struct shim_report){.kind = SHIM_GONE, .killed = s->killed});
+		return false;
+	}
+	if (s->killing)
+		tree_kill(s->options->scan_proc);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static const char usage[] = "podvisor-shim is started by podvisor for each worker, not by hand\n";
+	if (argc < 2 || !options_parse(&options, argv))
+		return write(STDERR_FILENO, usage, sizeof(usage) - 1) < 0 ? EXIT_USAGE : EXIT_USAGE;
+	struct shim s = {.options = &options, .control = (int)options.control};
+	enum shim_step step;
+	int error;
+	if (prepare(&s) < 0) {
+		fail(&s, SHIM_STEP_SHIM, errno);
+		return EXIT_FAILURE;
+	}
+	if (parent_is_gone(&options))
+		return EXIT_FAILURE;
+	s.main_pid = launch_main(&options, &error, &step);
+	let_go(&options);
+	if (s.main_pid < 0) {
+		fail(&s, step, error);
+		return EXIT_SUCCESS;
+	}
+	tell(&s, &(struct shim_report){.kind = SHIM_STARTED, .pid = s.main_pid});
+	while (turn(&s))
+		;
+	return EXIT_SUCCESS;
+}
