@@ -75,9 +75,11 @@ SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 all: programs ## Build podvisor and its shim into $(BUILD) (default)
 programs: $(LIBS) $(PROGRAM) $(SHIM) $(FIXTURES)
 tests: programs unit-tests sim-tests integration-tests ## Build every test as well, without running it
-unit-tests: $(UNIT)
+# ONLY=part/of/path keeps what is built and run to the tests that have it in their path.
+only = $(if $(ONLY),$(foreach t,$1,$(if $(findstring $(ONLY),$t),$t)),$1)
+unit-tests: $(call only,$(UNIT))
 sim-tests: $(SIM)
-integration-tests: programs $(INTEGRATION)
+integration-tests: programs $(call only,$(INTEGRATION))
 
 run: ## Install what is needed, build, and run the whole demo stack (Ctrl-C ends it)
 	.ci/install build run
