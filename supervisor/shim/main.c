@@ -178,11 +178,18 @@ static bool turn(struct shim *s)
 	return true;
 }
 
-int main(int argc, char **argv)
+static int refuse(void)
 {
 	static const char usage[] = "podvisor-shim is started by podvisor for each worker, not by hand\n";
+	if (write(STDERR_FILENO, usage, sizeof(usage) - 1) < 0)
+		return EXIT_FAILURE;
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
 	if (argc < 2 || !options_parse(&options, argv))
-		return write(STDERR_FILENO, usage, sizeof(usage) - 1) < 0 ? EXIT_USAGE : EXIT_USAGE;
+		return refuse();
 	struct shim s = {.options = &options, .control = (int)options.control};
 	enum shim_step step;
 	int error;

@@ -60,7 +60,7 @@ static bool parse_option(struct options *o, const char *arg)
 {
 	size_t len = strcspn(arg, "=");
 	for (size_t row = 0; row < sizeof(table) / sizeof(table[0]); row++)
-		if (strlen(table[row].name) == len && !strncmp(table[row].name, arg, len))
+		if (strlen(table[row].name) == len && strncmp(table[row].name, arg, len) == 0)
 			return store(o, row, arg[len] ? arg + len + 1 : NULL);
 	return false;
 }
@@ -91,7 +91,7 @@ bool options_parse(struct options *o, char **argv)
 		return false;
 	o->control = o->keep = 3;
 	o->name = argv[1];
-	for (argv += 2; *argv && strcmp(*argv, "--"); argv++)
+	for (argv += 2; *argv && strcmp(*argv, "--") != 0; argv++)
 		if (!parse_option(o, *argv))
 			return false;
 	if (!argv[0] || !argv[1] || o->control < o->keep || o->keep < 3)
