@@ -1,0 +1,549 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "podvisor/model/worker.h"
+
+static struct config source = {.refs = 1000000};
+
+struct bench {
+	struct config_worker config;
+	struct worker worker;
+	struct worker_gate gate;
+	struct random random;
+	struct journal journal;
+	struct plan plan;
+	struct turn turn;
+	uint64_t next_run;
+};
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	b->config = (struct config_worker){.name = (char *)"w",
+		.instances = 1,
+		.restart = {.backoff = {.initial = 100,
+				    .factor = 2,
+				    .max = 30000,
+				    .jitter_percent = 0,
+				    .reset_after = 60000},
+			.limit = {.count = 3, .window = 600000}},
+		.stop = {.signal = SIGTERM, .timeout = 10000},
+		.grace = 2000};
+	b->gate = (struct worker_gate){.may_start = true, .may_stop = true};
+	b->next_run = 1;
+	plan_init(&b->plan);
+	b->turn = (struct turn){.now = 1000, .random = &b->random, .journal = &b->journal, .plan = &b->plan};
+	worker_init(&b->worker, &source, &b->config, 0, 0, 1000);
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+	worker_fini(&b->worker);
+	plan_fini(&b->plan);
+	free(b);
+	return 0;
+}
+
+/* One turn; returns the only effect, or NULL when there is none. */
+static const struct effect *plan(struct bench *b)
+{
+	plan_clear(&b->plan);
+	worker_plan(&b->worker, &b->gate, &b->next_run, &b->turn);
+	assert_true(b->plan.count <= 1);
+	return b->plan.count ? &b->plan.effects[0] : NULL;
+}
+
+static void expect(struct bench *b, enum effect_kind kind)
+{
+	const struct effect *e = plan(b);
+	assert_non_null(e);
+	assert_string_equal(effect_name(e->kind), effect_name(kind));
+	assert_int_equal(e->run, b->worker.run);
+	assert_null(plan(b));
+}
+
+static void tell(struct bench *b, struct event e)
+{
+	e.run = e.run ? e.run : b->worker.run;
+	worker_apply(&b->worker, &e, &b->turn);
+}
+
+static void started(struct bench *b)
+{
+	expect(b, EFFECT_WORKER_SPAWN);
+	tell(b, (struct event){.kind = EVENT_WORKER_STARTED, .pid = 42});
+}
+
+static void ended(struct bench *b, int status)
+{
+	struct event e = {.kind = EVENT_WORKER_EXITED};
+	e.exited.status = status;
+	tell(b, e);
+	tell(b, (struct event){.kind = EVENT_WORKER_GONE});
+}
+
+static void checked(struct bench *b, enum probe probe, bool ok)
+{
+	struct event e = {.kind = EVENT_WORKER_CHECKED, .text = "refused"};
+	e.checked.probe = probe;
+	e.checked.ok = ok;
+	tell(b, e);
+}
+
+static void expect_state(const struct bench *b, enum worker_state state)
+{
+	assert_string_equal(worker_state_name(b->worker.state), worker_state_name(state));
+}
+
+/* ---- starting ---- */
+
+static void it_waits_until_its_dependencies_are_there_and_says_for_what(void **state)
+{
+	struct bench *b = *state;
+	b->gate.may_start = false;
+	strcpy(b->gate.why, "postgres:main is down");
+	assert_null(plan(b));
+	expect_state(b, WORKER_WAITING);
+	assert_string_equal(b->worker.reason, "postgres:main is down");
+	b->gate.may_start = true;
+	expect(b, EFFECT_WORKER_SPAWN);
+	expect_state(b, WORKER_STARTING);
+}
+
+static void without_checks_it_is_ready_when_it_runs(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	expect_state(b, WORKER_READY);
+	assert_int_equal(b->worker.pid, 42);
+}
+
+static void with_a_readiness_check_it_is_ready_only_after_a_hit(void **state)
+{
+	struct bench *b = *state;
+	b->config.readiness = (struct config_check){
+		.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1, .failure_threshold = 3};
+	started(b);
+	expect_state(b, WORKER_RUNNING);
+	expect(b, EFFECT_WORKER_CHECK);
+	checked(b, PROBE_READINESS, true);
+	expect_state(b, WORKER_READY);
+}
+
+static void losing_readiness_takes_it_back_to_running_without_a_restart(void **state)
+{
+	struct bench *b = *state;
+	b->config.readiness = (struct config_check){
+		.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1, .failure_threshold = 2};
+	started(b);
+	checked(b, PROBE_READINESS, true);
+	checked(b, PROBE_READINESS, false);
+	expect_state(b, WORKER_READY);
+	checked(b, PROBE_READINESS, false);
+	expect_state(b, WORKER_RUNNING);
+	assert_string_equal(b->worker.reason, "not ready: refused");
+	assert_true(worker_is_up(&b->worker));
+}
+
+static void readiness_by_notification_waits_for_READY(void **state)
+{
+	struct bench *b = *state;
+	b->config.readiness.kind = CHECK_NOTIFY;
+	started(b);
+	expect_state(b, WORKER_RUNNING);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED, .text = "warm"};
+	e.notified.bits = NOTIFIED_READY | NOTIFIED_STATUS;
+	tell(b, e);
+	expect_state(b, WORKER_READY);
+	assert_string_equal(b->worker.status_text, "warm");
+}
+
+static void liveness_is_not_asked_before_the_startup_check_has_passed(void **state)
+{
+	struct bench *b = *state;
+	b->config.startup = b->config.liveness = (struct config_check){
+		.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1, .failure_threshold = 3};
+	started(b);
+	expect_state(b, WORKER_STARTING);
+	expect(b, EFFECT_WORKER_CHECK);
+	assert_int_equal(b->worker.checks[PROBE_STARTUP].in_flight, true);
+	checked(b, PROBE_STARTUP, true);
+	expect_state(b, WORKER_READY);
+	const struct effect *e = plan(b);
+	assert_int_equal(e->value, PROBE_LIVENESS);
+}
+
+static void an_unstartable_worker_says_why_and_backs_off(void **state)
+{
+	struct bench *b = *state;
+	expect(b, EFFECT_WORKER_SPAWN);
+	tell(b, (struct event){.kind = EVENT_WORKER_UNSTARTABLE,
+			.error = -ENOENT,
+			.text = "cannot execute nod: No such file"});
+	expect_state(b, WORKER_BACKOFF);
+	assert_non_null(strstr(b->worker.reason, "cannot execute nod"));
+	assert_int_equal(worker_exit_code(&b->worker), 127);
+	assert_int_equal(b->worker.restarts[CAUSE_SPAWN], 1);
+}
+
+/* ---- ending by itself ---- */
+
+static void a_crash_is_restarted_at_once_then_with_growing_delay_then_never(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	ended(b, 0x100);
+	started(b);
+	ended(b, 0x100);
+	expect_state(b, WORKER_BACKOFF);
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, 1100);
+	b->turn.now = 1100;
+	started(b);
+	ended(b, SIGSEGV);
+	b->turn.now = 1300;
+	started(b);
+	ended(b, 0x100);
+	expect_state(b, WORKER_FAILED);
+	assert_null(plan(b));
+	assert_true(b->plan.wake_at == CLOCK_NEVER);
+	assert_int_equal(b->worker.restarts[CAUSE_EXIT], 2);
+	assert_int_equal(b->worker.restarts[CAUSE_SIGNAL], 1);
+}
+
+static void a_failed_worker_starts_again_when_somebody_asks(void **state)
+{
+	struct bench *b = *state;
+	b->config.restart.limit.count = 0;
+	started(b);
+	ended(b, 0x100);
+	expect_state(b, WORKER_FAILED);
+	tell(b, (struct event){.kind = EVENT_ASKED_START});
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+static void policy_never_leaves_it_and_keeps_its_code(void **state)
+{
+	struct bench *b = *state;
+	b->config.restart.policy = RESTART_NEVER;
+	started(b);
+	ended(b, 7 << 8);
+	expect_state(b, WORKER_FAILED);
+	assert_int_equal(worker_exit_code(&b->worker), 7);
+	assert_null(plan(b));
+}
+
+static void policy_on_failure_lets_a_clean_exit_be(void **state)
+{
+	struct bench *b = *state;
+	b->config.restart.policy = RESTART_ON_FAILURE;
+	started(b);
+	ended(b, 0);
+	expect_state(b, WORKER_STOPPED);
+	assert_null(plan(b));
+}
+
+static void a_task_that_ends_well_has_succeeded_and_runs_once(void **state)
+{
+	struct bench *b = *state;
+	b->config.kind = WORKER_TASK;
+	started(b);
+	expect_state(b, WORKER_RUNNING);
+	assert_false(worker_is_available(&b->worker));
+	ended(b, 0);
+	expect_state(b, WORKER_SUCCEEDED);
+	assert_true(worker_is_available(&b->worker));
+	assert_null(plan(b));
+}
+
+static void a_task_that_fails_is_tried_again(void **state)
+{
+	struct bench *b = *state;
+	b->config.kind = WORKER_TASK;
+	started(b);
+	ended(b, 0x100);
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+static void nothing_is_started_before_the_last_of_the_old_run_is_gone(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	struct event e = {.kind = EVENT_WORKER_EXITED};
+	e.exited.status = SIGKILL;
+	tell(b, e);
+	expect_state(b, WORKER_STOPPING);
+	assert_null(plan(b));
+	tell(b, (struct event){.kind = EVENT_WORKER_GONE, .killed = 3});
+	expect(b, EFFECT_WORKER_SPAWN);
+	assert_int_equal(worker_last_run(&b->worker)->killed, 3);
+	assert_string_equal(worker_cause_name(worker_last_run(&b->worker)->cause), "signal");
+}
+
+/* ---- being ended ---- */
+
+static void a_deaf_worker_is_killed_when_its_time_is_over(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	const struct effect *e = plan(b);
+	assert_int_equal(e->kind, EFFECT_WORKER_SIGNAL);
+	assert_int_equal(e->value, SIGTERM);
+	b->turn.now += 9999;
+	assert_null(plan(b));
+	b->turn.now += 1;
+	expect(b, EFFECT_WORKER_KILL);
+	ended(b, SIGKILL);
+	expect_state(b, WORKER_STOPPED);
+	assert_null(plan(b));
+}
+
+static void a_restart_comes_back_without_delay(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_RESTART});
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+	assert_int_equal(b->worker.restarts[CAUSE_COMMAND], 1);
+	assert_int_equal(b->worker.restart.n, 0);
+}
+
+static void a_start_that_is_asked_for_while_it_stops_is_not_lost(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_SIGNAL);
+	tell(b, (struct event){.kind = EVENT_ASKED_START});
+	ended(b, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+static void a_stop_that_is_asked_for_during_back_off_holds(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	ended(b, 0x100);
+	started(b);
+	ended(b, 0x100);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	b->turn.now += 100000;
+	assert_null(plan(b));
+	expect_state(b, WORKER_STOPPED);
+}
+
+static void a_bad_liveness_check_restarts_it_even_when_it_exits_with_0(void **state)
+{
+	struct bench *b = *state;
+	b->config.restart.policy = RESTART_ON_FAILURE;
+	b->config.liveness = (struct config_check){
+		.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1, .failure_threshold = 1};
+	started(b);
+	expect(b, EFFECT_WORKER_CHECK);
+	checked(b, PROBE_LIVENESS, false);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+	assert_int_equal(b->worker.restarts[CAUSE_LIVENESS], 1);
+}
+
+static void a_watchdog_that_is_not_fed_restarts_it(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	started(b);
+	b->turn.now += 4000;
+	struct event fed = {.kind = EVENT_WORKER_NOTIFIED};
+	fed.notified.bits = NOTIFIED_WATCHDOG;
+	tell(b, fed);
+	b->turn.now += 4999;
+	assert_null(plan(b));
+	b->turn.now += 1;
+	expect(b, EFFECT_WORKER_SIGNAL);
+	assert_int_equal(b->worker.cause, CAUSE_LIVENESS);
+}
+
+static void a_stopping_worker_may_ask_for_more_time(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_SIGNAL);
+	struct event more = {.kind = EVENT_WORKER_NOTIFIED};
+	more.notified.bits = NOTIFIED_EXTEND;
+	more.notified.extend_us = 20000000;
+	tell(b, more);
+	b->turn.now += 19999;
+	assert_null(plan(b));
+	b->turn.now += 1;
+	expect(b, EFFECT_WORKER_KILL);
+}
+
+static void in_a_shutdown_it_stops_only_when_nobody_needs_it_any_more(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	b->gate.shutdown = true;
+	b->gate.may_stop = false;
+	assert_null(plan(b));
+	b->gate.may_stop = true;
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	expect_state(b, WORKER_STOPPED);
+	assert_null(plan(b));
+}
+
+static void a_lost_dependency_pauses_it_after_the_grace_and_it_comes_back(void **state)
+{
+	struct bench *b = *state;
+	b->config.on_dependency_loss = DEPENDENCY_LOSS_PAUSE;
+	started(b);
+	b->gate.may_start = false;
+	assert_null(plan(b));
+	b->turn.now += 1999;
+	assert_null(plan(b));
+	b->turn.now += 1;
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	assert_null(plan(b));
+	expect_state(b, WORKER_PAUSED);
+	b->gate.may_start = true;
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+static void a_dependency_that_is_back_within_the_grace_changes_nothing(void **state)
+{
+	struct bench *b = *state;
+	b->config.on_dependency_loss = DEPENDENCY_LOSS_PAUSE;
+	started(b);
+	b->gate.may_start = false;
+	assert_null(plan(b));
+	b->turn.now += 1500;
+	b->gate.may_start = true;
+	assert_null(plan(b));
+	b->gate.may_start = false;
+	b->turn.now += 1500;
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
+static void by_default_it_outlives_its_dependencies(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	b->gate.may_start = false;
+	b->turn.now += 1000000;
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
+static void after_a_database_came_back_the_start_is_spread(void **state)
+{
+	struct bench *b = *state;
+	b->gate.spread = 5000;
+	assert_null(plan(b));
+	assert_in_range(b->plan.wake_at, 1001, 6000);
+	b->turn.now = b->plan.wake_at;
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+/* ---- every pair ---- */
+
+static void an_event_of_an_older_run_changes_nothing(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	ended(b, 0x100);
+	started(b);
+	struct worker before = b->worker;
+	for (int kind = EVENT_WORKER_STARTED; kind <= EVENT_WORKER_CHECKED; kind++)
+		tell(b, (struct event){.kind = (enum event_kind)kind, .run = 1});
+	assert_memory_equal(&before, &b->worker, sizeof(before));
+}
+
+/* Whatever comes in whatever state: a run is ended only when it is gone, and
+ * nothing is spawned beside it. */
+static void every_event_in_every_state_keeps_one_run_at_a_time(void **state)
+{
+	struct bench *b = *state;
+	b->config.restart.limit.count = 60;
+	b->config.liveness = b->config.readiness = (struct config_check){
+		.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1, .failure_threshold = 2};
+	b->random.state = 7;
+	bool alive = false, exited = false;
+	for (int i = 0; i < 200000; i++) {
+		b->turn.now += (ms_t)random_below(&b->random, 300);
+		plan_clear(&b->plan);
+		worker_plan(&b->worker, &b->gate, &b->next_run, &b->turn);
+		for (size_t k = 0; k < b->plan.count; k++) {
+			bool spawn = b->plan.effects[k].kind == EFFECT_WORKER_SPAWN;
+			assert_int_equal(alive, !spawn);
+			alive = true;
+			exited = exited && !spawn;
+		}
+		struct event e = {.kind = (enum event_kind)random_below(&b->random, EVENT_KIND_COUNT)};
+		if (e.kind == EVENT_WORKER_GONE && !exited)
+			continue;
+		if ((e.kind == EVENT_WORKER_EXITED && exited) ||
+			(e.kind == EVENT_WORKER_UNSTARTABLE && b->worker.started_at))
+			continue;
+		if ((e.kind == EVENT_WORKER_STARTED || e.kind == EVENT_WORKER_EXITED) && !alive)
+			continue;
+		e.checked.probe = (enum probe)random_below(&b->random, PROBE_COUNT);
+		exited |= e.kind == EVENT_WORKER_EXITED;
+		if (e.kind == EVENT_WORKER_GONE || e.kind == EVENT_WORKER_UNSTARTABLE)
+			alive = exited = false;
+		tell(b, e);
+		assert_int_equal(alive, worker_is_up(&b->worker));
+	}
+	assert_true(b->worker.n_runs > 1000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(it_waits_until_its_dependencies_are_there_and_says_for_what),
+		TEST(without_checks_it_is_ready_when_it_runs),
+		TEST(with_a_readiness_check_it_is_ready_only_after_a_hit),
+		TEST(losing_readiness_takes_it_back_to_running_without_a_restart),
+		TEST(readiness_by_notification_waits_for_READY),
+		TEST(liveness_is_not_asked_before_the_startup_check_has_passed),
+		TEST(an_unstartable_worker_says_why_and_backs_off),
+		TEST(a_crash_is_restarted_at_once_then_with_growing_delay_then_never),
+		TEST(a_failed_worker_starts_again_when_somebody_asks),
+		TEST(policy_never_leaves_it_and_keeps_its_code),
+		TEST(policy_on_failure_lets_a_clean_exit_be),
+		TEST(a_task_that_ends_well_has_succeeded_and_runs_once),
+		TEST(a_task_that_fails_is_tried_again),
+		TEST(nothing_is_started_before_the_last_of_the_old_run_is_gone),
+		TEST(a_deaf_worker_is_killed_when_its_time_is_over),
+		TEST(a_restart_comes_back_without_delay),
+		TEST(a_start_that_is_asked_for_while_it_stops_is_not_lost),
+		TEST(a_stop_that_is_asked_for_during_back_off_holds),
+		TEST(a_bad_liveness_check_restarts_it_even_when_it_exits_with_0),
+		TEST(a_watchdog_that_is_not_fed_restarts_it),
+		TEST(a_stopping_worker_may_ask_for_more_time),
+		TEST(in_a_shutdown_it_stops_only_when_nobody_needs_it_any_more),
+		TEST(a_lost_dependency_pauses_it_after_the_grace_and_it_comes_back),
+		TEST(a_dependency_that_is_back_within_the_grace_changes_nothing),
+		TEST(by_default_it_outlives_its_dependencies),
+		TEST(after_a_database_came_back_the_start_is_spread),
+		TEST(an_event_of_an_older_run_changes_nothing),
+		TEST(every_event_in_every_state_keeps_one_run_at_a_time),
+	};
+	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+}
