@@ -188,7 +188,7 @@ static int refuse(void)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || !options_parse(&options, argv))
+	if (argc < 2 || !options_parse(&options, argv) || fcntl((int)options.control, F_GETFD) < 0)
 		return refuse();
 	struct shim s = {.options = &options, .control = (int)options.control};
 	enum shim_step step;
