@@ -1,0 +1,92 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "podvisor/wire/notify.h"
+
+static struct notify_message parse(const char *text, int understood)
+{
+	struct notify_message m;
+	assert_int_equal(notify_parse(text, strlen(text), &m), understood);
+	return m;
+}
+
+static void several_assignments_in_one_datagram_all_count(void **state)
+{
+	(void)state;
+	struct notify_message m = parse("READY=1\nSTATUS=serving 3 markets\nMAINPID=77\nX_PROGRESS=1200000000001", 4);
+	assert_true(m.ready && m.has_status && m.has_mainpid && m.has_progress);
+	assert_string_equal(m.status, "serving 3 markets");
+	assert_int_equal(m.mainpid, 77);
+	assert_true(m.progress == 1200000000001);
+}
+
+static void a_trailing_newline_is_fine(void **state)
+{
+	(void)state;
+	assert_true(parse("READY=1\n", 1).ready);
+}
+
+static void unknown_names_are_ignored(void **state)
+{
+	(void)state;
+	assert_true(parse("X_OTHER=1\nREADY=1\nnonsense\n=\n", 1).ready);
+}
+
+static void flags_count_only_with_the_value_1(void **state)
+{
+	(void)state;
+	assert_false(parse("READY=0\nSTOPPING=yes", 0).ready);
+}
+
+static void a_watchdog_is_fed_or_triggered(void **state)
+{
+	(void)state;
+	assert_true(parse("WATCHDOG=1", 1).watchdog);
+	struct notify_message m = parse("WATCHDOG=trigger", 1);
+	assert_true(m.watchdog_trigger && !m.watchdog);
+}
+
+static void numbers_that_are_none_are_skipped(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"MAINPID=-1", "MAINPID=", "MAINPID=12x", "MAINPID= 12", "MAINPID=99999999999",
+		"EXTEND_TIMEOUT_USEC=1e6", "ERRNO=-2", "X_PROGRESS=99999999999999999999999"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		parse(bad[i], 0);
+}
+
+static void a_long_status_is_cut_and_control_characters_become_blanks(void **state)
+{
+	(void)state;
+	char text[400] = "STATUS=a\tb";
+	memset(text + 10, 'x', 380);
+	struct notify_message m;
+	assert_int_equal(notify_parse(text, 390, &m), 1);
+	assert_int_equal(strlen(m.status), sizeof(m.status) - 1);
+	assert_memory_equal(m.status, "a bx", 4);
+}
+
+static void an_empty_datagram_means_nothing(void **state)
+{
+	(void)state;
+	parse("", 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(several_assignments_in_one_datagram_all_count),
+		cmocka_unit_test(a_trailing_newline_is_fine),
+		cmocka_unit_test(unknown_names_are_ignored),
+		cmocka_unit_test(flags_count_only_with_the_value_1),
+		cmocka_unit_test(a_watchdog_is_fed_or_triggered),
+		cmocka_unit_test(numbers_that_are_none_are_skipped),
+		cmocka_unit_test(a_long_status_is_cut_and_control_characters_become_blanks),
+		cmocka_unit_test(an_empty_datagram_means_nothing),
+	};
+	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
+}
