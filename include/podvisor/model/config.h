@@ -101,6 +101,7 @@ struct config_leases {
 enum check_kind { CHECK_NONE, CHECK_HTTP, CHECK_TCP, CHECK_EXEC, CHECK_FILE, CHECK_NOTIFY };
 
 struct config_check {
+	bool present;
 	enum check_kind kind; /* CHECK_NONE: not configured */
 	char *http; /* URL */
 	struct config_pair *headers;
@@ -109,6 +110,7 @@ struct config_check {
 	char *tcp; /* host:port */
 	char **exec;
 	char *file; /* exists */
+	bool notify;
 	ms_t initial_delay, interval, timeout;
 	int success_threshold, failure_threshold;
 };
@@ -157,6 +159,8 @@ struct config_limits {
 	int oom_score_adj; /* INT_MIN: inherit */
 };
 
+enum job_overlap { JOB_OVERLAP_SKIP, JOB_OVERLAP_QUEUE, JOB_OVERLAP_REPLACE };
+enum database_loss { DATABASE_LOSS_STOP, DATABASE_LOSS_KEEP };
 enum worker_kind { WORKER_SERVICE, WORKER_TASK, WORKER_JOB };
 enum dependency_loss { DEPENDENCY_LOSS_KEEP, DEPENDENCY_LOSS_PAUSE, DEPENDENCY_LOSS_RESTART };
 enum worker_log_format { WORKER_LOG_AUTO, WORKER_LOG_JSON, WORKER_LOG_TEXT, WORKER_LOG_PASSTHROUGH };
@@ -178,7 +182,9 @@ struct config_worker {
 	int umask; /* -1: inherit */
 	char *user, *group;
 	enum worker_kind kind;
-	char *schedule, *every, *timezone, *overlap; /* jobs */
+	char *schedule, *timezone; /* jobs */
+	ms_t every, deadline; /* jobs; 0: none */
+	enum job_overlap overlap;
 	int instances;
 	char **depends_on_names;
 	struct config_ref *depends_on; /* depends_on_names, resolved */
@@ -191,7 +197,8 @@ struct config_worker {
 	struct config_stop stop;
 	struct config_limits limits;
 	char *lease;
-	bool standby_warm;
+	bool lease_spread, standby_warm;
+	enum database_loss on_database_loss; /* of a leased worker */
 	char **restart_with;
 	bool critical;
 	struct config_worker_log log;
@@ -226,6 +233,9 @@ struct config_browser {
 	} recycle;
 	int64_t overlap_memory_bytes, overlap_disk_bytes;
 	ms_t drain;
+	struct {
+		ms_t idle, spin;
+	} janitor; /* 0: off */
 	int64_t max_sessions, queue;
 	ms_t queue_timeout;
 	enum browser_client_close client_close;
@@ -283,6 +293,10 @@ struct config {
 	struct config_worker *workers;
 	size_t n_workers;
 	struct config_gateway gateway;
+	/* Strings above, by address, that came from ${file:} or from a variable
+	 * whose name tells that it is secret. They are shown nowhere. */
+	const char **secrets;
+	size_t n_secrets;
 };
 
 /* What the configuration needs from outside, so that this room stays pure. */
@@ -325,9 +339,17 @@ void config_release(struct config *c); /* NULL is fine */
 char *config_print(const struct config *c);
 /* JSON Schema (draft-07) of the table, for editors. malloc'ed. */
 char *config_schema(void);
+/* The page of the book that lists every key, in Markdown. malloc'ed. */
+char *config_reference(void);
+/* What libpq takes, with its passwords replaced by "***": both of a URI and of
+ * key=value pairs. malloc'ed; NULL: out of memory. */
+char *config_masked_dsn(const char *dsn);
+/* Whether a variable, header or option of that name holds a secret: TOKEN, DB_PASSWORD, Authorization. */
+bool config_name_is_secret(const char *name);
 
 /* Whether two entries are the same as far as running them goes; a reload
  * restarts only what differs. */
+bool config_equal(const struct config *a, const struct config *b);
 bool config_worker_equal(const struct config_worker *a, const struct config_worker *b);
 bool config_browser_equal(const struct config_browser *a, const struct config_browser *b);
 bool config_postgres_equal(const struct config_postgres *a, const struct config_postgres *b);

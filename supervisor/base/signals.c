@@ -1,0 +1,38 @@
+#include "podvisor/base/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SIGNALS(X)                                                                                                  \
+	X(HUP)                                                                                                      \
+	X(INT) X(QUIT) X(ILL) X(TRAP) X(ABRT) X(BUS) X(FPE) X(KILL) X(USR1) X(SEGV) X(USR2) X(PIPE) X(ALRM) X(TERM) \
+		X(STKFLT) X(CHLD) X(CONT) X(STOP) X(TSTP) X(TTIN) X(TTOU) X(URG) X(XCPU) X(XFSZ) X(VTALRM) X(PROF)  \
+			X(WINCH) X(IO) X(PWR) X(SYS)
+
+static const char *const names[] = {
+#define SIGNALS_NAME(name) [SIG##name] = "SIG" #name,
+	SIGNALS(SIGNALS_NAME)
+#undef SIGNALS_NAME
+};
+
+int signals_parse(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	if (digits && digits <= 2 && !text[digits]) {
+		int number = atoi(text);
+		return number >= 1 && number <= 64 ? number : -EINVAL;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i] && (strcasecmp(text, names[i]) == 0 || strcasecmp(text, names[i] + 3) == 0))
+			return (int)i;
+	return -EINVAL;
+}
+
+const char *signals_name(int number)
+{
+	return number > 0 && (size_t)number < sizeof(names) / sizeof(names[0]) ? names[number] : NULL;
+}

@@ -1,0 +1,162 @@
+#include "config_secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "podvisor/base/buf.h"
+#include "podvisor/model/config.h"
+
+#define MASK        "***"
+#define MASKED_MAX  (1 << 21)
+#define BLANKS      " \t\r\n\f\v"
+#define NAME_LETTER "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+bool config_name_is_secret(const char *name)
+{
+	static const char *const parts[] = {"password", "passwd", "passphrase", "secret", "token", "credential",
+		"private", "apikey", "api_key", "api-key", "access_key", "access-key", "scram_", "cookie",
+		"authorization", "signature"};
+	static const char *const ends[] = {"_pass", "_key", "_pw", "_pwd", "_auth", "-pass", "-key", "-auth", "_dsn"};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcasestr(name, parts[i]))
+			return true;
+	size_t len = strlen(name);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (len >= strlen(ends[i]) && strcasecmp(name + len - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return strcasecmp(name, "pass") == 0 || strcasecmp(name, "auth") == 0 || strcasecmp(name, "dsn") == 0;
+}
+
+static bool name_is_secret(const char *name, size_t n)
+{
+	char copy[128];
+	if (n >= sizeof(copy))
+		return true; /* nobody's name for something harmless */
+	memcpy(copy, name, n);
+	copy[n] = '\0';
+	return config_name_is_secret(copy);
+}
+
+/* "name=value" pieces between separators: values of secrets masked. A name with
+ * an escape is not decoded but taken for a secret's. */
+static void mask_query(const char *query, struct buf *out)
+{
+	while (*query) {
+		size_t n = strcspn(query, "&#" BLANKS);
+		const char *equals = memchr(query, '=', n);
+		size_t name = equals ? (size_t)(equals - query) : n;
+		bool hide = equals && (name_is_secret(query, name) || memchr(query, '%', name));
+		if (hide)
+			buf_printf(out, "%.*s=%s", (int)name, query, MASK);
+		else
+			buf_put(out, query, n);
+		query += n;
+		if (*query)
+			buf_putc(out, *query++);
+	}
+}
+
+/* What stands behind "://": user:password@rest. Puts "user:***" and returns where
+ * rest begins, at its @; without a password puts nothing and returns at. The last
+ * @ counts, so that a password with an unescaped @, / or ? does not leak its end. */
+static const char *mask_user(const char *at, size_t n, struct buf *out)
+{
+	const char *end = memrchr(at, '@', n), *colon = end ? memchr(at, ':', (size_t)(end - at)) : NULL;
+	if (!colon)
+		return at;
+	buf_put(out, at, (size_t)(colon - at));
+	buf_puts(out, ":" MASK);
+	return end;
+}
+
+static void mask_uri(const char *uri, struct buf *out)
+{
+	const char *user = strstr(uri, "://") + 3;
+	buf_put(out, uri, (size_t)(user - uri));
+	const char *rest = mask_user(user, strlen(user), out);
+	size_t n = strcspn(rest, "?");
+	buf_put(out, rest, n);
+	if (rest[n] == '?') {
+		buf_putc(out, '?');
+		mask_query(rest + n + 1, out);
+	}
+}
+
+/* One value as libpq reads it: quoted or up to a blank, with backslashes. Returns its end. */
+static const char *skip_value(const char *at)
+{
+	bool quoted = *at == '\'';
+	at += quoted;
+	while (*at && (quoted ? *at != '\'' : !strchr(BLANKS, *at))) {
+		if (*at == '\\' && at[1])
+			at++;
+		at++;
+	}
+	return at + (quoted && *at == '\'');
+}
+
+/* key=value pairs; -1 when the text has another form. */
+static int mask_pairs(const char *text, struct buf *out)
+{
+	for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
+		size_t name = strcspn(text, "=" BLANKS);
+		const char *equals = text + name + strspn(text + name, BLANKS);
+		if (*equals != '=' || name == 0)
+			return -1;
+		const char *value = equals + 1 + strspn(equals + 1, BLANKS), *end = skip_value(value);
+		buf_printf(out, "%s%.*s=", out->len ? " " : "", (int)name, text);
+		if (name_is_secret(text, name))
+			buf_puts(out, MASK);
+		else
+			buf_put(out, value, (size_t)(end - value));
+		text = end;
+	}
+	return 0;
+}
+
+char *config_masked_dsn(const char *dsn)
+{
+	struct buf out;
+	buf_init(&out, MASKED_MAX);
+	if (strncmp(dsn, "postgres://", 11) == 0 || strncmp(dsn, "postgresql://", 13) == 0) {
+		mask_uri(dsn, &out);
+	} else if (strstr(dsn, "://") || mask_pairs(dsn, &out) < 0) {
+		buf_clear(&out);
+		buf_puts(&out, MASK); /* unknown form: say nothing */
+	}
+	char *text = buf_take(&out);
+	buf_fini(&out);
+	return text;
+}
+
+/* Length of the word at text that looks like "password=" up to its "=", or 0. */
+static size_t secret_assignment(const char *text)
+{
+	size_t n = strspn(text, NAME_LETTER);
+	return n && text[n] == '=' && name_is_secret(text, n) ? n + 1 : 0;
+}
+
+char *config_masked_text(const char *text)
+{
+	struct buf out;
+	buf_init(&out, MASKED_MAX);
+	while (*text) {
+		size_t word = strspn(text, NAME_LETTER), n = secret_assignment(text);
+		if (n) {
+			buf_put(&out, text, n);
+			buf_puts(&out, MASK);
+			text += n + strcspn(text + n, "&;\"'" BLANKS);
+		} else if (strncmp(text, "://", 3) == 0) {
+			buf_puts(&out, "://");
+			text = mask_user(text + 3, strcspn(text + 3, "\"'" BLANKS), &out);
+		} else {
+			n = word ? word : 1;
+			buf_put(&out, text, n);
+			text += n;
+		}
+	}
+	char *masked = buf_take(&out);
+	buf_fini(&out);
+	return masked;
+}
