@@ -317,7 +317,10 @@ static void a_start_that_fails_names_the_step(void **state)
 {
 	(void)state;
 	struct process_spec spec = PROCESS_SPEC;
+	/* A directory in it that may not be searched would turn ENOENT into EACCES. */
+	char *env[] = {(char *)"PATH=/usr/bin:/bin", NULL};
 	assert_fails(&spec, "/no/such/program", -ENOENT, SHIM_STEP_EXEC);
+	spec.env = env;
 	assert_fails(&spec, "no-such-program-in-the-path", -ENOENT, SHIM_STEP_EXEC);
 	assert_fails(&spec, "/etc/passwd", -EACCES, SHIM_STEP_EXEC);
 	assert_fails(&spec, "/tmp", -EACCES, SHIM_STEP_EXEC);
@@ -436,6 +439,19 @@ static void a_tree_that_forks_for_ever_is_caught(void **state)
 		start_tree(&r, "comet comet");
 		await_ready(&r);
 		process_kill(&r.p);
+		await_gone(&r);
+	}
+}
+
+static void a_tree_that_forks_for_ever_is_caught_without_its_shim_too(void **state)
+{
+	(void)state;
+	struct run r;
+	for (int i = 0; i < 5; i++) {
+		start_tree(&r, "comet comet");
+		await_ready(&r);
+		AWAIT(r.calls_started);
+		kill(process_shim_pid(&r.p), SIGKILL);
 		await_gone(&r);
 	}
 }
@@ -975,6 +991,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_tree_dies_when_it_is_told_to),
 		cmocka_unit_test(a_stopped_main_process_is_killed_too),
 		cmocka_unit_test(a_tree_that_forks_for_ever_is_caught),
+		cmocka_unit_test(a_tree_that_forks_for_ever_is_caught_without_its_shim_too),
 		cmocka_unit_test(sixty_one_sessions_and_a_deep_chain_die),
 		cmocka_unit_test(an_orphan_of_a_living_worker_leaves_no_zombie),
 		cmocka_unit_test(the_tree_dies_when_its_shim_is_killed),

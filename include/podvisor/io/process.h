@@ -71,7 +71,8 @@ struct process_port {
 	void *ctx; /* the first argument of each call */
 	/* The command is being executed (exec has succeeded). */
 	void (*on_started)(void *ctx, struct process *p, pid_t pid);
-	/* It is not, and never will be: error is a negative errno, step says in what. */
+	/* It is not, and never will be: error is a negative errno, step says in what.
+	 * -ECHILD in SHIM_STEP_SHIM: the shim itself was killed before it could tell. */
 	void (*on_exec_failed)(void *ctx, struct process *p, int error, enum shim_step step);
 	/* The main process ended; what else it started is being killed. */
 	void (*on_exited)(void *ctx, struct process *p, const struct process_exit *end);
