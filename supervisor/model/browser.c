@@ -284,7 +284,7 @@ static void forget_run(struct browser *b)
 {
 	b->run = 0;
 	b->pid = b->port = 0;
-	b->main_ended = b->step_asked = b->again = false;
+	b->main_ended = b->step_asked = b->again = b->served = false;
 	b->started_at = b->ready_at = b->deadline = 0;
 	for (int i = 0; i < RUNG_COUNT; i++) {
 		struct histogram seconds = b->rungs[i].seconds;
@@ -509,6 +509,9 @@ static void plan_start(struct browser *b, struct turn *t)
 
 static void plan_health(struct browser *b, struct turn *t)
 {
+	if (!b->served)
+		plan_add(t->plan, EFFECT_BROWSER_SERVE, b->slot, b->run, 0, "%s", b->reason);
+	b->served = true;
 	for (int i = 0; i < RUNG_COUNT; i++)
 		if (rung_config(b, (enum rung)i)->interval > 0)
 			probe(b, (enum rung)i, t);

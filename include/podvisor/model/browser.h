@@ -85,6 +85,7 @@ struct browser {
 	bool main_ended;
 	ms_t started_at, ready_at, deadline, not_before;
 	int stop_step; /* enum browser_stop_step */
+	bool served; /* new sessions have been sent to it */
 	bool step_asked; /* the effect of this step, or of cleaning, is under way */
 	bool punish; /* the run ended by a fault: its successor may have to wait */
 	bool hopeless; /* it cannot be started as configured */

@@ -146,6 +146,9 @@ static void rungs_are_climbed_one_by_one_until_ready(void **state)
 	assert_true(browser_is_available(&s.b));
 	assert_int_equal(s.b.port, 40000);
 	assert_int_equal(s.plan.wake_at, s.t.now + 5000);
+	assert_non_null(planned(&s, EFFECT_BROWSER_SERVE));
+	plan_now(&s);
+	assert_int_equal(s.plan.count, 0);
 	stage_strike(&s);
 }
 
