@@ -1,0 +1,34 @@
+/* cgroup owns the reading of this process's memory cgroup, versions 1 and 2:
+ * limit, use and pressure. The files are the kernel's memory, not a disk's, so
+ * reading them does not block. */
+#ifndef PODVISOR_IO_CGROUP_H
+#define PODVISOR_IO_CGROUP_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "podvisor/base/err.h"
+
+struct cgroup {
+	int version; /* 1 or 2 */
+	char root[128]; /* where it is mounted */
+	char path[PATH_MAX]; /* of our group, absolute, below or equal to root */
+};
+
+struct cgroup_memory {
+	int64_t limit_bytes; /* the tightest of the group and those above it; -1: none */
+	int64_t charged_bytes; /* everything that is charged; -1: unknown */
+	/* Without page cache that the kernel would drop first, as Kubernetes counts its
+	 * working set. RAM disks are in it. -1: unknown. */
+	int64_t used_bytes;
+	double pressure_ratio; /* share of the last 10 s in which some task waited for memory; -1: unknown (v1) */
+};
+
+/* Finds our group in /proc/self/cgroup. mounted and listing are "/sys/fs/cgroup" and
+ * "/proc/self/cgroup" (NULL) but for tests. -ENOENT with a sentence when no memory cgroup is visible. */
+int cgroup_find(struct cgroup *c, const char *mounted, const char *listing, struct err *err) MUST_CHECK;
+/* What cannot be read is -1. */
+void cgroup_read_memory(const struct cgroup *c, struct cgroup_memory *out);
+
+#endif

@@ -1,0 +1,155 @@
+#include "podvisor/io/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Version 1 says "no limit" with the greatest page-aligned number there is. */
+#define V1_NO_LIMIT (INT64_C(1) << 60)
+
+/* What one version calls its files. */
+struct names {
+	const char *limit, *use, *reclaimable;
+};
+
+static const struct names names_of[] = {
+	[1] = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
+	[2] = {"memory.max", "memory.current", "inactive_file "},
+};
+
+/* The text of a small file; false when there is none. */
+static bool read_text(const char *dir, const char *name, char *out, size_t size)
+{
+	char path[PATH_MAX + 64];
+	snprintf(path, sizeof(path), "%s%s%s", dir, name[0] ? "/" : "", name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	size_t len = 0;
+	ssize_t n;
+	while (len < size - 1 && (n = read(fd, out + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	close(fd);
+	out[len] = '\0';
+	return len > 0;
+}
+
+/* -1: unreadable, or "max". */
+static int64_t read_number(const char *dir, const char *name)
+{
+	char text[64], *end;
+	if (!read_text(dir, name, text, sizeof(text)))
+		return -1;
+	long long value = strtoll(text, &end, 10);
+	return end == text ? -1 : value;
+}
+
+/* The line of memory.stat that begins with key. */
+static int64_t read_stat(const char *dir, const char *key)
+{
+	char text[8192];
+	size_t n = strlen(key);
+	if (!read_text(dir, "memory.stat", text, sizeof(text)))
+		return -1;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, n) == 0)
+			return strtoll(line + n, NULL, 10);
+	}
+	return -1;
+}
+
+static double read_pressure(const char *dir)
+{
+	char text[256];
+	double percent;
+	if (!read_text(dir, "memory.pressure", text, sizeof(text)) || sscanf(text, "some avg10=%lf", &percent) != 1)
+		return -1;
+	return percent / 100;
+}
+
+/* ---- which group ---- */
+
+/* The path of the line whose controllers are that; "0::/a/b", "4:memory:/a/b"
+ * (cgroups(7)). Terminates it in place. */
+static char *find_line(char *listing, const char *controllers)
+{
+	size_t n = strlen(controllers);
+	for (char *line = listing; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		char *field = strchr(line, ':');
+		if (!field || strncmp(field + 1, controllers, n) != 0 || field[1 + n] != ':')
+			continue;
+		char *path = field + 1 + n + 1;
+		path[strcspn(path, "\n")] = '\0';
+		return path;
+	}
+	return NULL;
+}
+
+/* In a container the listing may name a path of the host that is not visible;
+ * what is mounted is then our own group. */
+static bool settle(struct cgroup *c, int version, const char *root, const char *path)
+{
+	c->version = version;
+	snprintf(c->root, sizeof(c->root), "%s", root);
+	snprintf(c->path, sizeof(c->path), "%s%s", root, strcmp(path, "/") == 0 ? "" : path);
+	if (read_number(c->path, names_of[version].use) >= 0)
+		return true;
+	snprintf(c->path, sizeof(c->path), "%s", root);
+	return read_number(c->path, names_of[version].use) >= 0;
+}
+
+int cgroup_find(struct cgroup *c, const char *mounted, const char *listing, struct err *err)
+{
+	char text[4096], again[4096], v1_root[160];
+	struct cgroup found = {0};
+	if (!mounted)
+		mounted = "/sys/fs/cgroup";
+	if (!read_text(listing ? listing : "/proc/self/cgroup", "", text, sizeof(text)))
+		return err_set(err, -ENOENT, "no list of control groups");
+	memcpy(again, text, sizeof(again));
+	snprintf(v1_root, sizeof(v1_root), "%s/memory", mounted);
+	const char *v1 = find_line(text, "memory"), *v2 = find_line(again, "");
+	if ((v1 && settle(&found, 1, v1_root, v1)) || (v2 && settle(&found, 2, mounted, v2))) {
+		*c = found;
+		return 0;
+	}
+	return err_set(err, -ENOENT, "no memory control group is visible");
+}
+
+/* ---- what it says ---- */
+
+static int64_t tightest_limit(const struct cgroup *c)
+{
+	char path[PATH_MAX];
+	int64_t limit = -1;
+	memcpy(path, c->path, sizeof(path));
+	while (strlen(path) >= strlen(c->root)) {
+		int64_t here = read_number(path, names_of[c->version].limit);
+		if (here >= 0 && here < V1_NO_LIMIT && (limit < 0 || here < limit))
+			limit = here;
+		char *slash = strrchr(path, '/');
+		if (!slash)
+			break;
+		*slash = '\0';
+	}
+	return limit;
+}
+
+void cgroup_read_memory(const struct cgroup *c, struct cgroup_memory *out)
+{
+	int64_t charged = read_number(c->path, names_of[c->version].use);
+	int64_t reclaimable = read_stat(c->path, names_of[c->version].reclaimable);
+	*out = (struct cgroup_memory){
+		.limit_bytes = tightest_limit(c),
+		.charged_bytes = charged,
+		.used_bytes = charged < 0             ? -1
+			      : reclaimable > charged ? 0
+						      : charged - (reclaimable > 0 ? reclaimable : 0),
+		.pressure_ratio = read_pressure(c->path),
+	};
+}
