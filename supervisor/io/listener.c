@@ -1,0 +1,237 @@
+#include "podvisor/io/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "podvisor/io/address.h"
+
+#define ACCEPT_BATCH   64 /* before others get their turn */
+#define ACCEPT_REST_MS 100 /* after "too many open files" */
+
+struct listener {
+	uv_poll_t poll;
+	uv_timer_t rest; /* accepting failed for want of descriptors: try again then */
+	int fd, open_handles;
+	bool paused, freed;
+	listener_accepted accepted;
+	void *ctx;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* to be removed at the end; "" */
+	char address[ADDRESS_TEXT];
+};
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void watch(struct listener *l)
+{
+	if (!l->paused && !l->freed)
+		uv_poll_start(&l->poll, UV_READABLE, on_readable);
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+	watch(timer->data);
+}
+
+/* Accepts one: 0, or a negative errno of which -EAGAIN is the end of the backlog. */
+static int accept_one(struct listener *l)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	l->accepted(l->ctx, fd, &peer, len);
+	return 0;
+}
+
+/* These say that one connection is gone or that the network had a bad moment (accept(2)). */
+static bool is_of_one(int error)
+{
+	switch (-error) {
+	case ECONNABORTED:
+	case EINTR:
+	case ENETDOWN:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void accept_some(struct listener *l, int most)
+{
+	for (int i = 0; i < most && !l->paused && !l->freed; i++) {
+		int rc = accept_one(l);
+		if (rc == 0 || is_of_one(rc))
+			continue;
+		if (rc != -EAGAIN) {
+			uv_poll_stop(&l->poll);
+			uv_timer_start(&l->rest, on_rested, ACCEPT_REST_MS, 0);
+		}
+		return;
+	}
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	accept_some(poll->data, ACCEPT_BATCH);
+}
+
+void listener_take_backlog(struct listener *l)
+{
+	l->paused = false;
+	accept_some(l, SOMAXCONN);
+}
+
+void listener_pause(struct listener *l)
+{
+	l->paused = true;
+	if (!l->freed)
+		uv_poll_stop(&l->poll);
+}
+
+void listener_resume(struct listener *l)
+{
+	l->paused = false;
+	watch(l);
+}
+
+const char *listener_address(const struct listener *l)
+{
+	return l->address;
+}
+
+/* A path whose owner has died without removing it refuses connections. */
+static bool is_abandoned(const struct address *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	bool refused = connect(fd, (const struct sockaddr *)&a->at, a->len) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return refused;
+}
+
+static int open_socket(const struct address *a)
+{
+	int on = 1, off = 0, family = a->at.ss_family;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (family != AF_UNIX) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted ones inherit it */
+	}
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	return fd;
+}
+
+static int bind_and_listen(int fd, const struct address *a, int backlog)
+{
+	const struct sockaddr *at = (const struct sockaddr *)&a->at;
+	int rc = bind(fd, at, a->len);
+	if (rc < 0 && errno == EADDRINUSE && at->sa_family == AF_UNIX && is_abandoned(a)) {
+		unlink(((const struct sockaddr_un *)at)->sun_path);
+		rc = bind(fd, at, a->len);
+	}
+	return rc < 0 || listen(fd, backlog) < 0 ? -errno : 0;
+}
+
+/* A host without IPv6 cannot listen on "::"; then every IPv4 address it is. */
+static void to_v4(struct address *a)
+{
+	in_port_t port = ((struct sockaddr_in6 *)&a->at)->sin6_port;
+	struct sockaddr_in *in = (struct sockaddr_in *)&a->at;
+	*in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+	a->len = sizeof(*in);
+}
+
+static int open_listening(struct address *a, int backlog)
+{
+	bool any = a->at.ss_family == AF_INET6 && (!a->host[0] || strcmp(a->host, "*") == 0);
+	int fd = open_socket(a), rc = fd < 0 ? fd : bind_and_listen(fd, a, backlog);
+	if (any && (rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL)) {
+		if (fd >= 0)
+			close(fd);
+		to_v4(a);
+		fd = open_socket(a);
+		rc = fd < 0 ? fd : bind_and_listen(fd, a, backlog);
+	}
+	if (rc < 0 && fd >= 0)
+		close(fd);
+	return rc < 0 ? rc : fd;
+}
+
+static void note_address(struct listener *l, const struct address *asked)
+{
+	struct sockaddr_storage at;
+	socklen_t len = sizeof(at);
+	if (getsockname(l->fd, (struct sockaddr *)&at, &len) == 0)
+		address_print((struct sockaddr *)&at, len, l->address);
+	if (asked->at.ss_family == AF_UNIX)
+		memcpy(l->path, ((const struct sockaddr_un *)&asked->at)->sun_path, sizeof(l->path));
+}
+
+int listener_new(struct listener **out, struct loop *loop, const char *text, int backlog, listener_accepted accepted,
+	void *ctx, struct err *err)
+{
+	struct address a;
+	int rc = address_parse(&a, text, true, err);
+	if (rc < 0)
+		return rc;
+	if (!a.known)
+		return err_set(err, -EINVAL, "cannot listen at \"%s\": its host is a name, not an address", text);
+	struct listener *l = calloc(1, sizeof(*l));
+	if (!l)
+		return err_set(err, -ENOMEM, "out of memory");
+	l->fd = open_listening(&a, backlog);
+	rc = l->fd < 0 ? l->fd : uv_poll_init(&loop->uv, &l->poll, l->fd);
+	if (rc < 0) {
+		if (l->fd >= 0)
+			close(l->fd);
+		free(l);
+		return err_set(err, rc, "cannot listen at %s: %s", text, strerror(-rc));
+	}
+	uv_timer_init(&loop->uv, &l->rest);
+	l->open_handles = 2;
+	l->poll.data = l->rest.data = l;
+	l->accepted = accepted;
+	l->ctx = ctx;
+	note_address(l, &a);
+	watch(l);
+	*out = l;
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct listener *l = handle->data;
+	if (--l->open_handles == 0)
+		free(l);
+}
+
+void listener_free(struct listener *l)
+{
+	if (!l || l->freed)
+		return;
+	l->freed = true;
+	uv_close((uv_handle_t *)&l->poll, on_closed);
+	uv_close((uv_handle_t *)&l->rest, on_closed);
+	if (l->path[0])
+		unlink(l->path);
+	close(l->fd);
+}
