@@ -37,7 +37,9 @@ static ssize_t find_end(struct span bytes, size_t *scanned, size_t limit, struct
 	if (i == 0 && end && !http1_char_is(bytes.at[0], HTTP1_TOKEN))
 		return refuse(err, "the message does not begin with a word");
 	for (; i < end; i++) {
-		char c = bytes.at[i];
+		unsigned char c = (unsigned char)bytes.at[i];
+		if (c > '\r') /* nearly always */
+			continue;
 		if (c == '\0')
 			return refuse(err, "a NUL byte in the head");
 		if (c == '\n')

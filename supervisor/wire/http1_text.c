@@ -29,7 +29,9 @@ const unsigned char http1_classes[256] = {SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_F
 
 bool http1_same_name(struct span a, struct span b)
 {
-	return a.len == b.len && strncasecmp(a.at, b.at, a.len) == 0;
+	if (a.len != b.len || (a.len && (a.at[0] ^ b.at[0]) & ~0x20)) /* most names differ in the first letter */
+		return false;
+	return strncasecmp(a.at, b.at, a.len) == 0;
 }
 
 struct span http1_next_line(struct span *rest)

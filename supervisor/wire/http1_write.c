@@ -6,12 +6,12 @@
 #include "podvisor/wire/http1_text.h"
 
 /* Made from the head's parts: never copied from a field, never taken from `set`. */
-static const char *const made_anew[] = {"Host", "Content-Length", "Transfer-Encoding", "Expect"};
+static const struct span made_anew[] = {{"Host", 4}, {"Content-Length", 14}, {"Transfer-Encoding", 17}, {"Expect", 6}};
 
 static bool is_made_anew(struct span name)
 {
 	for (size_t i = 0; i < sizeof(made_anew) / sizeof(made_anew[0]); i++)
-		if (span_equals_nocase(name, made_anew[i]))
+		if (http1_same_name(name, made_anew[i]))
 			return true;
 	return false;
 }
