@@ -88,12 +88,12 @@ static bool is_secret_option(const char *text)
 
 static void put_strings(struct printer *p, const struct config_key *key, char **strings)
 {
-	open_with(p, '[');
+	buf_putc(&p->out, '[');
 	for (size_t i = 0; strings[i]; i++) {
-		item(p);
+		buf_puts(&p->out, i ? ", " : "");
 		put_text(p, key->syntax, strings[i], key->secret || (i && is_secret_option(strings[i - 1])));
 	}
-	close_with(p, ']');
+	buf_putc(&p->out, ']');
 }
 
 static void put_pairs(struct printer *p, const struct config_key *key, void *base)
@@ -159,10 +159,8 @@ static bool is_printed(const struct config_key *key, void *base)
 		return *config_walk_count(key, base) > 0;
 	case CONFIG_SECTION:
 		return config_walk_present(key->section, config_walk_section(key, base));
-	case CONFIG_BOOL:
-		return !key->quiet || config_value_load(key, base);
 	default:
-		return true;
+		return !key->quiet || config_value_load(key, base) != key->word_value;
 	}
 }
 

@@ -66,7 +66,7 @@ struct config_key {
 	bool planned; /* accepted by type, but not available in this version: drop the flag when it is */
 	bool secret; /* shown nowhere */
 	bool at_least_one; /* of STRINGS and ROWS */
-	bool quiet; /* a BOOL that is printed only when true */
+	bool quiet; /* printed only when it is not its word ("any"), or not false */
 	size_t offset, width; /* of the field in the section's struct; of a SECTION: where its struct lies */
 	size_t count_offset; /* of PAIRS, ENTRIES and ROWS: size_t */
 	const char *fallback; /* the default as one would write it, lists comma-separated; NULL: none */

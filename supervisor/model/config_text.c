@@ -213,6 +213,17 @@ static bool is_blank(const char *text, size_t len)
 	return len == 0;
 }
 
+/* jansson tells where the token that it did not expect ends, and quotes it if it
+ * is short; people look for where it begins. */
+static int begin_of_token(const json_error_t *e)
+{
+	const char *near = strstr(e->text, " near '"), *end = near ? strrchr(near, '\'') : NULL;
+	int column = e->column;
+	for (const char *c = near ? near + 7 : NULL; c && c < end; c++)
+		column -= (*c & 0xC0) != 0x80;
+	return column < e->column ? column + 1 : e->column;
+}
+
 static int judge(const char *text, size_t len, int *line, int *column, struct err *err)
 {
 	json_error_t e;
@@ -224,7 +235,7 @@ static int judge(const char *text, size_t len, int *line, int *column, struct er
 	json_t *json = json_loadb(text, len, JSON_DECODE_ANY, &e);
 	if (!json) {
 		*line = e.line > 0 ? e.line : 1;
-		*column = e.column > 0 ? e.column : 1;
+		*column = begin_of_token(&e) > 0 ? begin_of_token(&e) : 1;
 		explain(&e, err);
 		return -EBADMSG;
 	}

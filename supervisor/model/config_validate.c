@@ -47,8 +47,7 @@ static void check_one(
 		config_report_value(v->report, node,
 			"checks more than one thing (expected only one of \"http\", \"tcp\", \"exec\", \"file\", "
 			"\"notify\")");
-	if (!config_node_get(node, "http") &&
-		(config_node_get(node, "headers") || config_node_get(node, "expect_status")))
+	if (!config_node_get(node, "http") && (check->n_headers || check->expect_status))
 		config_report_key(v->report, place(node, "headers", "expect_status"), "belongs to an \"http\" check");
 }
 

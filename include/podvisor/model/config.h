@@ -278,6 +278,7 @@ struct config_gateway {
  * as a worker still runs with it. */
 struct config {
 	int refs;
+	char *schema; /* "$schema", for editors; means nothing here */
 	char *instance;
 	struct config_control control;
 	struct config_log log;
@@ -337,7 +338,8 @@ void config_release(struct config *c); /* NULL is fine */
 /* The effective configuration as JSON, defaults filled in, secrets "***".
  * malloc'ed; NULL: out of memory. */
 char *config_print(const struct config *c);
-/* JSON Schema (draft-07) of the table, for editors. malloc'ed. */
+/* JSON Schema (draft-07) of the table, for editors; ends with a newline, as
+ * config_print and config_reference do. malloc'ed. */
 char *config_schema(void);
 /* The page of the book that lists every key, in Markdown. malloc'ed. */
 char *config_reference(void);
