@@ -1,6 +1,17 @@
 /* database owns what podvisor believes of one PostgreSQL: a state with a reason,
  * moved by the kept session's checks and by fresh-connection canaries, with
- * hysteresis in both directions (SPEC 6). */
+ * hysteresis in both directions (SPEC 6).
+ *
+ *   unknown ──first success──► up ◄──nothing to object──► degraded
+ *      │                       │ ▲                          │ ▲
+ *      │                       │ └──enough successes, ──────┼─┘
+ *      │                       ▼    for long enough         ▼
+ *      │                      down ◄──enough failures, for long enough
+ *      ▼                       ▼                            ▼
+ *   misconfigured ◄──── credentials, database name, TLS, dsn: at once
+ *
+ * The end of the idle session is no state change but an immediate check. What was never
+ * up stays unknown however often it fails: it may still be starting. */
 #ifndef PODVISOR_MODEL_DATABASE_H
 #define PODVISOR_MODEL_DATABASE_H
 
@@ -30,6 +41,9 @@ const char *database_state_name(enum database_state state);
 /* Counters of checks: [kept session / canary][ok / failed]. */
 enum { DATABASE_KEPT, DATABASE_CANARY, DATABASE_PATHS };
 
+/* Checks over which slow is judged. */
+#define DATABASE_RECENT 20
+
 struct database {
 	const struct config_postgres *config;
 	uint32_t slot;
@@ -55,6 +69,13 @@ struct database {
 	uint64_t failures_by_class[100]; /* by the two digits of SQLSTATE classes 00..99 where numeric */
 	uint64_t failures_other;
 	struct histogram check_seconds;
+	uint64_t canary_run;
+	ms_t lost_at; /* when the idle session last ended; 0: never */
+	int64_t recent_us[DATABASE_RECENT]; /* of the kept session's checks, a ring */
+	uint64_t n_recent;
+	bool canary_bad; /* the newest canary failed; why, as above: */
+	enum postgres_reason canary_reason;
+	char canary_text[160];
 };
 
 void database_init(struct database *d, const struct config_postgres *config, uint32_t slot, ms_t now);
