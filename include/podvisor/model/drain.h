@@ -40,12 +40,18 @@ struct drain {
 	ms_t deadline; /* of everything; CLOCK_NEVER without shutdown */
 	ms_t phase_until; /* of this state */
 	bool gateway_listening, gateway_empty;
+	bool listen_asked, drain_asked; /* effects under way: answered by an event */
+	int listen_failures; /* in a row */
+	ms_t listen_again_at; /* after a failure */
+	bool hurried; /* a second signal came, or the budget is over: nothing is waited for any more */
 	char why[160];
+	char summary[160]; /* how the connections ended: the gateway's words, "" before */
 };
 
 void drain_init(struct drain *d, ms_t now);
 void drain_apply(struct drain *d, const struct event *e, struct turn *t);
-/* Moves through the phases and asks the gateway for its part. busy: workers or
+/* Moves through the phases and asks the gateway for its part; also for its listening, again after a failure.
+ * One second before the deadline it counts a third signal, so that everything is killed. busy: workers or
  * browsers are still up. stop_share: ms of the budget kept for the workers that stop after the drain. */
 void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t);
 
