@@ -51,14 +51,14 @@ static void put_file(struct config_expand *x, const char *at, size_t n, struct b
 	snprintf(path, sizeof(path), "%.*s", (int)n, at);
 	char *text = x->source->file(x->source->ctx, path, &err);
 	if (!text) {
-		mistake(x, "cannot read the file of ${file:%s}: %s", path, err.text);
+		mistake(x, "cannot be read: %s", err.text);
 		return;
 	}
 	size_t len = strlen(text);
 	while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		text[--len] = '\0';
 	if (!is_utf8(text))
-		mistake(x, "cannot use the file of ${file:%s}: it is not UTF-8", path);
+		mistake(x, "cannot be read: %s: not UTF-8", path);
 	else
 		buf_puts(out, text);
 	free(text);

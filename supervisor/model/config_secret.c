@@ -99,20 +99,20 @@ static const char *skip_value(const char *at)
 /* key=value pairs; -1 when the text has another form. */
 static int mask_pairs(const char *text, struct buf *out)
 {
+	const char *copied = text; /* what stands before it is in out */
 	for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
 		size_t name = strcspn(text, "=" BLANKS);
 		const char *equals = text + name + strspn(text + name, BLANKS);
 		if (*equals != '=' || name == 0)
 			return -1;
 		const char *value = equals + 1 + strspn(equals + 1, BLANKS), *end = skip_value(value);
-		buf_printf(out, "%s%.*s=", out->len ? " " : "", (int)name, text);
-		if (name_is_secret(text, name))
+		bool hide = name_is_secret(text, name);
+		buf_put(out, copied, (size_t)((hide ? value : end) - copied));
+		if (hide)
 			buf_puts(out, MASK);
-		else
-			buf_put(out, value, (size_t)(end - value));
-		text = end;
+		text = copied = end;
 	}
-	return 0;
+	return buf_puts(out, copied);
 }
 
 char *config_masked_dsn(const char *dsn)

@@ -305,7 +305,7 @@ struct config_source {
 	void *ctx;
 	/* Value of an environment variable, NULL when unset. Borrowed. */
 	const char *(*variable)(void *ctx, const char *name);
-	/* Contents of the file of ${file:PATH}, malloc'ed, or NULL with a sentence in err. */
+	/* Contents of the file of ${file:PATH}, malloc'ed, or NULL with a sentence in err that names the path. */
 	char *(*file)(void *ctx, const char *path, struct err *err);
 };
 
