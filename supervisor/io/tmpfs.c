@@ -17,7 +17,9 @@
 
 /* Deeper trees are left alone: each level holds a descriptor while it is walked. */
 #define DEPTH_MAX 200
-#define KEEP_MAX  8
+/* What the mount table shows as the device. */
+#define SOURCE   "podvisor"
+#define KEEP_MAX 8
 
 /* ---- looking ---- */
 
@@ -81,11 +83,41 @@ int tmpfs_mount(const char *path, int64_t size_bytes, mode_t mode, struct err *e
 {
 	char options[64];
 	snprintf(options, sizeof(options), "size=%lld,mode=%o", (long long)size_bytes, (unsigned)mode & 07777);
-	if (mount("podvisor", path, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0)
+	if (mount(SOURCE, path, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0)
 		return 0;
 	if (errno == EPERM || errno == EACCES)
 		return err_set(err, -EPERM, "cannot mount a tmpfs on %s without CAP_SYS_ADMIN", path);
 	return err_set(err, -errno, "cannot mount a tmpfs on %s: %s", path, strerror(errno));
+}
+
+int tmpfs_resize(const char *path, int64_t size_bytes, struct err *err)
+{
+	char options[64];
+	snprintf(options, sizeof(options), "size=%lld", (long long)size_bytes);
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options) < 0)
+		return err_set(err, -errno, "the tmpfs on %s cannot be resized: %s", path, strerror(errno));
+	return 0;
+}
+
+/* proc_pid_mountinfo(5): the fifth field is where, and behind " - " come type and source. */
+static bool is_line_of(const char *line, const char *real)
+{
+	char where[PATH_MAX];
+	const char *behind = strstr(line, " - ");
+	return behind && strncmp(behind + 3, "tmpfs " SOURCE " ", sizeof("tmpfs " SOURCE " ") - 1) == 0 &&
+	       sscanf(line, "%*s %*s %*s %*s %4095s", where) == 1 && strcmp(where, real) == 0;
+}
+
+bool tmpfs_is_ours(const char *path)
+{
+	char real[PATH_MAX], line[PATH_MAX + 1024];
+	FILE *table = fopen("/proc/self/mountinfo", "re");
+	bool ours = false;
+	while (table && realpath(path, real) && !ours && fgets(line, sizeof(line), table))
+		ours = is_line_of(line, real);
+	if (table)
+		fclose(table);
+	return ours;
 }
 
 int tmpfs_unmount(const char *path, bool *lazily, struct err *err)
@@ -264,17 +296,25 @@ static bool belongs_to_everybody(const char *real)
 	return tmpfs_look(real, &facts, NULL) < 0 || !facts.is_tmpfs || !facts.own_mount;
 }
 
-int tmpfs_empty(const char *path, const char *const *keep, struct tmpfs_emptied *out, struct err *err)
+int tmpfs_check_emptiable(const char *path, struct err *err)
 {
 	char real[PATH_MAX];
-	struct walk w = {.emptied = out};
-	*out = (struct tmpfs_emptied){0};
 	if (!realpath(path, real))
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
 	if (belongs_to_the_system(real) || belongs_to_everybody(real))
 		return err_set(err, -EPERM, "%s is a directory of the system and will not be emptied", real);
+	return 0;
+}
+
+int tmpfs_empty(const char *path, const char *const *keep, struct tmpfs_emptied *out, struct err *err)
+{
+	struct walk w = {.emptied = out};
+	int rc = tmpfs_check_emptiable(path, err);
+	if (rc < 0)
+		return rc;
+	*out = (struct tmpfs_emptied){0};
 	for (; keep && *keep && w.n_keep < KEEP_MAX; keep++)
 		if (lstat(*keep, &w.keep[w.n_keep]) == 0)
 			w.n_keep++;
-	return begin_walk(&w, real, err);
+	return begin_walk(&w, path, err);
 }

@@ -92,6 +92,11 @@ static int provide(struct job *j, struct err *err)
 		j->memory.made_directory = rc == 1;
 	}
 	int rc = tmpfs_look(j->path, &facts, err);
+	/* Left by a podvisor that was killed: it becomes ours, and goes with us. */
+	if (rc == 0 && j->mount == VOLUME_MOUNT_CREATE && facts.own_mount && tmpfs_is_ours(j->path)) {
+		j->memory.mounted = true;
+		return facts.size_bytes == j->size_bytes ? 0 : tmpfs_resize(j->path, j->size_bytes, err);
+	}
 	if (rc < 0 || facts.is_tmpfs || j->mount == VOLUME_MOUNT_ANY)
 		return rc;
 	if (j->mount == VOLUME_MOUNT_EXPECT)

@@ -26,6 +26,10 @@ int tmpfs_look(const char *path, struct tmpfs_facts *out, struct err *err) MUST_
 int tmpfs_make_directory(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* Mounts a tmpfs (nosuid, nodev). -EPERM says which capability is missing. */
 int tmpfs_mount(const char *path, int64_t size_bytes, mode_t mode, struct err *err) MUST_CHECK;
+/* It was mounted by tmpfs_mount, perhaps by a podvisor that was killed. */
+bool tmpfs_is_ours(const char *path);
+/* Another size for a mounted tmpfs. */
+int tmpfs_resize(const char *path, int64_t size_bytes, struct err *err) MUST_CHECK;
 /* Unmounts; a busy one lazily (MNT_DETACH), which *lazily then tells. */
 int tmpfs_unmount(const char *path, bool *lazily, struct err *err) MUST_CHECK;
 /* owner: "user", "user:group" or ":group", names or numbers; NULL: leave. What has that
@@ -41,10 +45,12 @@ struct tmpfs_emptied {
 	char text[96]; /* the first failure, "" when there was none */
 };
 
+/* -EPERM when path is a directory of the system ("/", "/usr", a home, a /tmp on
+ * disk ...), which nobody can have meant to be emptied. */
+int tmpfs_check_emptiable(const char *path, struct err *err) MUST_CHECK;
 /* Deletes everything below path but what is in keep (NULL-terminated; paths that do
- * not exist are fine) and the directories on the way there. Follows no symbolic link and
- * crosses into no other file system. -EPERM when path is a directory of the
- * system ("/", "/usr", a home, a /tmp on disk ...), which nobody can have meant. What cannot be
+ * not exist are fine) and the directories on the way there. Follows no symbolic
+ * link and crosses into no other file system. -EPERM as above. What cannot be
  * deleted is counted, not an error. */
 int tmpfs_empty(const char *path, const char *const *keep, struct tmpfs_emptied *out, struct err *err) MUST_CHECK;
 
