@@ -35,7 +35,7 @@ static int look_above(const char *path, struct stat *above)
 
 int tmpfs_look(const char *path, struct tmpfs_facts *out, struct err *err)
 {
-	struct stat st, above;
+	struct stat st, above = {0};
 	struct statfs fs;
 	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
@@ -290,7 +290,7 @@ static bool belongs_to_the_system(const char *real)
 /* Everybody's /tmp on a disk is not a RAM disk that may start empty. */
 static bool belongs_to_everybody(const char *real)
 {
-	struct tmpfs_facts facts;
+	struct tmpfs_facts facts = {0};
 	if (strcmp(real, "/tmp") != 0 && strcmp(real, "/var/tmp") != 0)
 		return false;
 	return tmpfs_look(real, &facts, NULL) < 0 || !facts.is_tmpfs || !facts.own_mount;
