@@ -212,7 +212,7 @@ static void begin_lame_duck(struct drain *d, const struct config *config, ms_t s
 	plan_add(t->plan, EFFECT_GATEWAY_LAME_DUCK, 0, 0, 0, "%.100s", d->why);
 }
 
-static void take_back(struct drain *d, struct turn *t)
+static void take_back(struct drain *d, const struct config *config, struct turn *t)
 {
 	bool closed = d->state == DRAIN_DRAINING && d->drain_asked;
 	enter(d, DRAIN_SERVING, t, "the drain was taken back");
@@ -221,6 +221,7 @@ static void take_back(struct drain *d, struct turn *t)
 	d->listen_asked = closed; /* serving again includes it */
 	if (d->gateway_listening || closed)
 		plan_add(t->plan, EFFECT_GATEWAY_SERVE, 0, 0, 0, "the drain was taken back");
+	plan_listen(d, config, t);
 }
 
 static void plan_serving(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
@@ -239,7 +240,7 @@ static void plan_serving(struct drain *d, const struct config *config, ms_t stop
 static void plan_lame_duck(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
 {
 	if (!d->asked)
-		take_back(d, t);
+		take_back(d, config, t);
 	else if (d->hurried || clock_due(d->phase_until, t->now))
 		begin_draining(d, config, stop_share, t);
 }
@@ -247,7 +248,7 @@ static void plan_lame_duck(struct drain *d, const struct config *config, ms_t st
 static void plan_draining(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
 {
 	if (!d->asked) {
-		take_back(d, t);
+		take_back(d, config, t);
 		return;
 	}
 	/* It may have begun to listen in the very turn that the drain began in. */

@@ -126,16 +126,19 @@ static void enter(struct worker *w, enum worker_state state, struct turn *t, con
 	va_start(args, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, args);
 	va_end(args);
-	bool news = state != w->state || strcmp(reason, w->reason) != 0;
-	if (!news)
+	bool moved = state != w->state;
+	if (!moved && strcmp(reason, w->reason) == 0)
 		return;
-	if (state != w->state)
+	if (moved)
 		w->since = t->now;
 	w->state = state;
 	memcpy(w->reason, reason, sizeof(reason));
 	w->ever_ready |= state == WORKER_READY || state == WORKER_SUCCEEDED;
 	/* run -- COMMAND is to be as quiet as the command itself. */
 	enum log_level level = w->config->interactive ? LOG_INFO : state_levels[state];
+	/* What it waits for changes with every step of the others. */
+	if (!moved && (state == WORKER_WAITING || state == WORKER_PAUSED))
+		level = LOG_DEBUG;
 	journal_add(t->journal, t->now, level, THING_WORKER, w->name, worker_state_name(state), "%s%s%s",
 		worker_state_name(state), reason[0] ? ": " : "", reason);
 }
