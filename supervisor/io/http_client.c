@@ -48,10 +48,18 @@ static void load(void)
 		CURL_CALLS(CURL_CALL)
 #undef CURL_CALL
 	};
-	if (library_load("libcurl.so.4", calls, sizeof(calls) / sizeof(calls[0]), &load_error) < 0)
-		return;
-	if (curl.global_init(CURL_GLOBAL_DEFAULT))
-		err_set(&load_error, -ELIBACC, "libcurl does not initialise");
+	load_error.code = library_load("libcurl.so.4", calls, sizeof(calls) / sizeof(calls[0]), &load_error);
+}
+
+/* On the loop's own thread, which lives as long as podvisor: OpenSSL ties memory to
+ * the thread that it begins in. Less than a millisecond, once; the loading takes six. */
+static int initialise(void)
+{
+	static bool done;
+	if (!done && curl.global_init(CURL_GLOBAL_DEFAULT))
+		return err_set(&load_error, -ELIBACC, "libcurl does not initialise");
+	done = true;
+	return 0;
 }
 
 /* ---- client and transfers ---- */
@@ -289,6 +297,9 @@ static int start(struct http_transfer *t)
 
 static int open_multi(struct http_client *c)
 {
+	int rc = initialise();
+	if (rc < 0)
+		return rc;
 	c->multi = curl.multi_init();
 	if (!c->multi)
 		return -ENOMEM;

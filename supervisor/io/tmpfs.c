@@ -94,7 +94,7 @@ int tmpfs_resize(const char *path, int64_t size_bytes, struct err *err)
 {
 	char options[64];
 	snprintf(options, sizeof(options), "size=%lld", (long long)size_bytes);
-	if (mount(NULL, path, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options) < 0)
+	if (mount(SOURCE, path, "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, options) < 0)
 		return err_set(err, -errno, "the tmpfs on %s cannot be resized: %s", path, strerror(errno));
 	return 0;
 }

@@ -438,7 +438,7 @@ static void a_job_that_is_under_way_may_outlive_its_part(void **state)
 
 int main(void)
 {
-	may_mount = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	may_mount = unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_directory_on_disk_is_refused_when_a_ram_disk_is_expected),
