@@ -90,9 +90,13 @@ bool config_equal(const struct config *a, const struct config *b)
 	return same(&config_root, a, b);
 }
 
+/* How many run is no part of how one of them runs. */
 bool config_worker_equal(const struct config_worker *a, const struct config_worker *b)
 {
-	return same_text(a->name, b->name) && a->interactive == b->interactive && same(&config_section_worker, a, b);
+	struct config_worker other = *b;
+	other.instances = a->instances;
+	return same_text(a->name, b->name) && a->interactive == b->interactive &&
+	       same(&config_section_worker, a, &other);
 }
 
 bool config_browser_equal(const struct config_browser *a, const struct config_browser *b)

@@ -24,6 +24,7 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/io/process.h"
 #include "podvisor/io/remove_tree.h"
+#include "podvisor/model/reconcile.h"
 #include "podvisor/model/world.h"
 #include "podvisor/runtime/browsers.h"
 
@@ -75,7 +76,7 @@ static void turn(void *ctx)
 	struct event e;
 	while (loop_take(&b->loop, &e))
 		world_apply(b->world, &e, loop_now());
-	world_plan(b->world, loop_now(), &b->plan);
+	reconcile(b->world, loop_now(), &b->plan);
 	for (size_t i = 0; i < b->plan.count; i++)
 		do_effect(b, &b->plan.effects[i]);
 	loop_wake_at(&b->loop, b->plan.wake_at);

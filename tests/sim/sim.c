@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "podvisor/base/random.h"
+#include "podvisor/model/reconcile.h"
 #include "podvisor/model/verdict.h"
 #include "podvisor/model/world.h"
 
@@ -289,7 +290,7 @@ static void check_stop_order(struct sim *s, const struct effect *e)
 static void step(struct sim *s)
 {
 	s->steps++;
-	world_plan(s->world, s->now, &s->plan);
+	reconcile(s->world, s->now, &s->plan);
 	for (size_t i = 0; i < s->plan.count; i++) {
 		check_stop_order(s, &s->plan.effects[i]);
 		carry_out(s, &s->plan.effects[i]);
@@ -299,7 +300,7 @@ static void step(struct sim *s)
 		return;
 	struct plan again;
 	plan_init(&again);
-	world_plan(s->world, s->now, &again);
+	reconcile(s->world, s->now, &again);
 	CHECK(s, again.count == 0, "the same turn planned twice gives another effect: %s (%s)",
 		effect_name(again.effects[0].kind), again.effects[0].reason);
 	plan_fini(&again);

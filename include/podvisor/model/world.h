@@ -1,6 +1,7 @@
 /* world owns everything podvisor knows: what is wanted (the configuration and
  * what people asked), and what is (folded from events). It is the one consumer
- * of events, and from it the plan is made. Pure: time comes in, effects go out. */
+ * of events. What follows from it is reconcile's; changing its configuration is
+ * reload's. */
 #ifndef PODVISOR_MODEL_WORLD_H
 #define PODVISOR_MODEL_WORLD_H
 
@@ -47,19 +48,17 @@ void world_free(struct world *w);
 
 /* Folds one fact in. Facts of older runs and of unknown slots are ignored. */
 void world_apply(struct world *w, const struct event *e, ms_t now);
-/* Compares what is wanted with what is; fills p (cleared first) with effects and the next wake-up. */
-void world_plan(struct world *w, ms_t now, struct plan *p);
-/* Another desired state: unchanged things are left alone. -ENOTSUP with a sentence when a part changed
- * that cannot change in a running podvisor (control, volumes, postgres, gateway listen); nothing is applied then. */
-int world_reload(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
-/* What a reload would do, one line each ("worker api: restart", "worker x: start"), into out; "" when nothing. */
-struct buf;
-void world_reload_preview(const struct world *w, const struct config *config, struct buf *out);
+/* Another instance of a worker, in a slot of its own. NULL: out of memory. */
+struct worker *world_add_worker(
+	struct world *w, struct config *config, const struct config_worker *worker, int instance, ms_t now);
 
 /* Slot of a worker (or of all instances of a name: first of them) or browser; -1 when there is none. */
 int world_find_worker(const struct world *w, const char *name);
 int world_find_browser(const struct world *w, const char *name);
-/* The dependency is there; why (may be NULL) receives the reason when it is not. */
-bool world_is_available(const struct world *w, struct config_ref ref, char *why, size_t size);
+/* The thing that ref names in config (of which the world runs a part, be it the
+ * current or an older one) is there; why (may be NULL) receives the reason when
+ * it is not. */
+bool world_is_available(
+	const struct world *w, const struct config *config, struct config_ref ref, char *why, size_t size);
 
 #endif

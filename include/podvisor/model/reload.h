@@ -1,0 +1,18 @@
+/* reload owns the exchange of the world's configuration while it runs: what is
+ * unchanged is left alone, what changed is started anew, what is gone is stopped. */
+#ifndef PODVISOR_MODEL_RELOAD_H
+#define PODVISOR_MODEL_RELOAD_H
+
+#include "podvisor/base/buf.h"
+#include "podvisor/base/err.h"
+#include "podvisor/model/world.h"
+
+/* Another desired state. -ENOTSUP with a sentence when a part changed that cannot
+ * change in a running podvisor (control, volumes, postgres, gateway); nothing is
+ * applied then. Holds config on success. */
+int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
+/* What reload_apply would do, one line each ("worker api: restart", "worker x:
+ * start", "refused: ..."), into out; nothing when there is nothing to do. */
+void reload_preview(const struct world *w, const struct config *config, struct buf *out);
+
+#endif

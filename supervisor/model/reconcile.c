@@ -1,0 +1,192 @@
+#include "podvisor/model/reconcile.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "podvisor/model/verdict.h"
+
+#define EXIT_REFUSED 78 /* SPEC 1: configuration refused */
+
+/* ---- looking ---- */
+
+static bool depends_on(const struct worker *worker, enum thing thing, const char *name)
+{
+	for (size_t i = 0; i < worker->config->n_depends_on; i++) {
+		struct config_ref ref = worker->config->depends_on[i];
+		if (ref.thing != thing)
+			continue;
+		const char *other = thing == THING_WORKER ? worker->source->workers[ref.index].name
+							  : worker->source->browsers[ref.index].name;
+		if (strcmp(other, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Some worker that is still up depends on it. */
+static bool is_needed(const struct world *w, enum thing thing, const char *name)
+{
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && worker_is_up(&w->workers[i]) && depends_on(&w->workers[i], thing, name))
+			return true;
+	return false;
+}
+
+static bool anything_up(const struct world *w)
+{
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && worker_is_up(&w->workers[i]))
+			return true;
+	for (size_t i = 0; i < w->n_browsers; i++)
+		if (browser_is_up(&w->browsers[i]))
+			return true;
+	return false;
+}
+
+static bool parts_are_closed(const struct world *w)
+{
+	for (size_t i = 0; i < w->n_databases; i++)
+		if (!database_is_closed(&w->databases[i]))
+			return false;
+	for (size_t i = 0; i < w->n_volumes; i++)
+		if (w->volumes[i].state == VOLUME_READY)
+			return false;
+	return true;
+}
+
+/* ---- the end of the pod ---- */
+
+/* When something fatal happened: stop in order and end with this code. */
+PRINTF_LIKE(5, 6)
+static void end_pod(struct world *w, int code, uint32_t slot, struct turn *t, const char *fmt, ...)
+{
+	if (w->drain.shutdown)
+		return;
+	w->exit_code = code;
+	w->death_slot = slot;
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(w->death, sizeof(w->death), fmt, args);
+	va_end(args);
+	bool quiet = slot != UINT32_MAX && w->workers[slot].config->interactive;
+	journal_add(t->journal, t->now, quiet ? LOG_INFO : LOG_ERROR, THING_POD, "", "ending",
+		"podvisor ends with code %d: %s", code, w->death);
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	snprintf(e.text, sizeof(e.text), "%.150s", w->death);
+	drain_apply(&w->drain, &e, t);
+}
+
+static bool ends_the_pod(const struct worker *worker)
+{
+	if (worker->state == WORKER_FAILED && worker->config->restart.policy != RESTART_NEVER)
+		return worker->config->restart.limit.action == RESTART_LIMIT_EXIT ||
+		       (worker->config->restart.limit.action == RESTART_LIMIT_AUTO && worker->config->critical);
+	bool ended = worker->state == WORKER_FAILED || (worker->state == WORKER_STOPPED && worker->wanted);
+	return ended && worker->config->critical && worker->n_runs > 0;
+}
+
+static void plan_ends(struct world *w, struct turn *t)
+{
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *worker = &w->workers[i];
+		if (worker->config && ends_the_pod(worker))
+			end_pod(w, worker_exit_code(worker), worker->slot, t, "worker %s %s", worker->name,
+				worker->reason);
+	}
+	for (size_t i = 0; i < w->n_volumes; i++)
+		if (w->volumes[i].state == VOLUME_REFUSED)
+			end_pod(w, EXIT_REFUSED, UINT32_MAX, t, "volume %s: %s", w->volumes[i].config->name,
+				w->volumes[i].text);
+}
+
+static ms_t spread_of(const struct world *w, const struct worker *worker, ms_t now)
+{
+	ms_t spread = 0;
+	for (size_t i = 0; i < worker->config->n_depends_on; i++) {
+		struct config_ref ref = worker->config->depends_on[i];
+		if (ref.thing != THING_POSTGRES || !w->back_at[ref.index])
+			continue;
+		ms_t window = w->databases[ref.index].config->recovery_spread;
+		if (now - w->back_at[ref.index] < window && window > spread)
+			spread = window;
+	}
+	return spread;
+}
+
+static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
+{
+	struct worker_gate gate = {.may_start = true, .may_stop = true};
+	const struct config_worker *config = worker->config;
+	for (size_t i = 0; i < config->n_depends_on && gate.may_start; i++)
+		gate.may_start =
+			world_is_available(w, worker->source, config->depends_on[i], gate.why, sizeof(gate.why));
+	gate.shutdown = w->drain.shutdown && (config->stop.phase == STOP_ON_TERM ? w->drain.state != DRAIN_SERVING
+										 : w->drain.state >= DRAIN_STOPPING);
+	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);
+	gate.kill = w->drain.signals >= 3;
+	gate.spread = spread_of(w, worker, t->now);
+	worker_plan(worker, &gate, &w->next_run, t);
+	if (worker->removed && !worker_is_up(worker))
+		worker_fini(worker);
+}
+
+static void plan_browser(struct world *w, struct browser *browser, struct turn *t)
+{
+	char why[160] = "podvisor is stopping";
+	struct config_ref volume = browser->config->volume_ref;
+	bool leave = w->drain.shutdown && w->drain.state != DRAIN_SERVING &&
+		     !is_needed(w, THING_BROWSER, browser->config->name);
+	bool may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));
+	browser_plan(browser, may_run, why, &w->next_run, t);
+}
+
+/* What the workers that stop after the drain may need of the budget. */
+static ms_t stop_share(const struct world *w)
+{
+	ms_t share = 0;
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *worker = &w->workers[i];
+		if (worker->config && worker->config->stop.phase == STOP_AFTER_DRAIN &&
+			worker->config->stop.timeout > share)
+			share = worker->config->stop.timeout;
+	}
+	return share;
+}
+
+static void note_ready_once(struct world *w, ms_t now)
+{
+	if (w->all_ready_once)
+		return;
+	struct verdict verdict;
+	verdict_of(w, VERDICT_STARTUP, NULL, now, &verdict);
+	w->all_ready_once = verdict.ok;
+}
+
+static void plan_exit(struct world *w, struct turn *t)
+{
+	if (w->drain.state != DRAIN_DONE || w->exiting || !parts_are_closed(w))
+		return;
+	w->exiting = true;
+	plan_add(t->plan, EFFECT_EXIT, 0, 0, w->exit_code, "%s", w->death[0] ? w->death : "stopped in order");
+}
+
+void reconcile(struct world *w, ms_t now, struct plan *p)
+{
+	plan_clear(p);
+	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal, .plan = p};
+	plan_ends(w, &t);
+	drain_plan(&w->drain, w->config, anything_up(w), stop_share(w), &t);
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config)
+			plan_worker(w, &w->workers[i], &t);
+	for (size_t i = 0; i < w->n_browsers; i++)
+		plan_browser(w, &w->browsers[i], &t);
+	bool last = w->drain.shutdown && w->drain.state >= DRAIN_STOPPING && !anything_up(w);
+	for (size_t i = 0; i < w->n_databases; i++)
+		database_plan(&w->databases[i], !last, &w->next_run, &t);
+	for (size_t i = 0; i < w->n_volumes; i++)
+		volume_plan(&w->volumes[i], !last, &t);
+	note_ready_once(w, now);
+	plan_exit(w, &t);
+}

@@ -1,0 +1,388 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "podvisor/base/buf.h"
+#include "podvisor/model/reconcile.h"
+#include "podvisor/model/reload.h"
+#include "podvisor/model/verdict.h"
+#include "podvisor/model/world.h"
+
+static struct config *parse(const char *text)
+{
+	static struct config_report report;
+	struct config_source source = {0};
+	struct config *config = config_parse(text, strlen(text), &source, &report);
+	if (!config)
+		fail_msg("%s: %s", report.items[0].path, report.items[0].text);
+	return config;
+}
+
+static struct world *world_of(const char *text)
+{
+	struct config *config = parse(text);
+	struct world *w = world_new(config, 1, 1);
+	config_release(config);
+	assert_non_null(w);
+	return w;
+}
+
+/* Plans at now and answers every effect at once, until nothing more happens. */
+static struct plan settle_plan;
+
+static void answer(struct world *w, const struct effect *e, ms_t now)
+{
+	struct event event = {.slot = e->slot, .run = e->run};
+	if (e->kind == EFFECT_WORKER_SPAWN) {
+		event.kind = EVENT_WORKER_STARTED;
+		event.pid = 100 + (int)e->run;
+		world_apply(w, &event, now);
+		if (w->workers[e->slot].config->kind != WORKER_TASK)
+			return;
+	} else if (e->kind != EFFECT_WORKER_SIGNAL && e->kind != EFFECT_WORKER_KILL) {
+		return;
+	}
+	event = (struct event){.kind = EVENT_WORKER_EXITED, .slot = e->slot, .run = e->run};
+	world_apply(w, &event, now);
+	event.kind = EVENT_WORKER_GONE;
+	event.killed = 0;
+	world_apply(w, &event, now);
+}
+
+static bool settle(struct world *w, ms_t now)
+{
+	bool exit = false;
+	plan_init(&settle_plan);
+	do {
+		reconcile(w, now, &settle_plan);
+		for (size_t i = 0; i < settle_plan.count; i++) {
+			exit |= settle_plan.effects[i].kind == EFFECT_EXIT;
+			answer(w, &settle_plan.effects[i], now);
+		}
+	} while (settle_plan.count && !exit);
+	plan_fini(&settle_plan);
+	return exit;
+}
+
+static const struct worker *find(const struct world *w, const char *name)
+{
+	int slot = world_find_worker(w, name);
+	assert_true(slot >= 0);
+	return &w->workers[slot];
+}
+
+static void end(struct world *w, const char *name, int status, ms_t now)
+{
+	struct event e = {.kind = EVENT_WORKER_EXITED, .slot = find(w, name)->slot, .run = find(w, name)->run};
+	e.exited.status = status;
+	world_apply(w, &e, now);
+	e = (struct event){.kind = EVENT_WORKER_GONE, .slot = e.slot, .run = e.run};
+	world_apply(w, &e, now);
+}
+
+#define WORKERS(inside) "{\"workers\":{" inside "}}"
+
+static void workers_start_behind_what_they_depend_on(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"c\":{\"command\":[\"x\"],\"depends_on\":[\"b\"]},"
+					   "\"b\":{\"command\":[\"x\"],\"kind\":\"task\",\"depends_on\":[\"a\"]},"
+					   "\"a\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	assert_true(worker_is_up(find(w, "a")));
+	assert_int_equal(find(w, "b")->state, WORKER_SUCCEEDED);
+	assert_int_equal(find(w, "c")->state, WORKER_READY);
+	assert_true(find(w, "c")->run > find(w, "b")->history[0].run);
+	assert_true(find(w, "b")->history[0].run > find(w, "a")->run);
+	world_free(w);
+}
+
+static void instances_have_names_and_numbers_of_their_own(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":3}"));
+	assert_int_equal(w->n_workers, 3);
+	assert_string_equal(w->workers[2].name, "a.2");
+	assert_int_equal(world_find_worker(w, "a"), 0);
+	assert_int_equal(world_find_worker(w, "a.1"), 1);
+	assert_int_equal(world_find_worker(w, "b"), -1);
+	world_free(w);
+}
+
+static void a_critical_worker_that_ends_for_good_ends_the_pod_with_its_code(void **state)
+{
+	(void)state;
+	struct world *w =
+		world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"critical\":true,\"restart\":{\"policy\":\"never\"}},"
+				 "\"b\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	end(w, "a", SIGSEGV, 10);
+	assert_true(settle(w, 10));
+	assert_int_equal(w->exit_code, 128 + SIGSEGV);
+	assert_non_null(strstr(w->death, "worker a killed by SIGSEGV"));
+	assert_int_equal(w->death_slot, find(w, "a")->slot);
+	assert_false(worker_is_up(find(w, "b")));
+	world_free(w);
+}
+
+static void an_uncritical_worker_that_fails_leaves_the_pod_alone(void **state)
+{
+	(void)state;
+	struct world *w = world_of(
+		WORKERS("\"a\":{\"command\":[\"x\"],\"restart\":{\"policy\":\"never\"}},\"b\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	end(w, "a", 0x300, 10);
+	assert_false(settle(w, 10));
+	assert_int_equal(find(w, "a")->state, WORKER_FAILED);
+	assert_int_equal(find(w, "b")->state, WORKER_READY);
+	world_free(w);
+}
+
+static void limit_action_exit_ends_the_pod_for_an_uncritical_worker_too(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"restart\":{\"limit\":{\"count\":1,\"window\":"
+					   "\"1m\",\"action\":\"exit\"}}}"));
+	settle(w, 1);
+	end(w, "a", 0x500, 10);
+	settle(w, 10);
+	end(w, "a", 0x500, 20);
+	assert_true(settle(w, 20));
+	assert_int_equal(w->exit_code, 5);
+	world_free(w);
+}
+
+static void somebody_stopping_a_critical_worker_does_not_end_the_pod(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"critical\":true}"));
+	settle(w, 1);
+	struct event e = {.kind = EVENT_ASKED_STOP};
+	world_apply(w, &e, 10);
+	assert_false(settle(w, 10));
+	assert_int_equal(find(w, "a")->state, WORKER_STOPPED);
+	world_free(w);
+}
+
+static void a_refused_volume_ends_the_pod_with_78(void **state)
+{
+	(void)state;
+	struct world *w = world_of("{\"volumes\":{\"v\":{\"path\":\"/v\",\"size\":\"1Mi\"}}}");
+	settle(w, 1);
+	struct event e = {.kind = EVENT_VOLUME_REFUSED, .text = "/v is no tmpfs"};
+	world_apply(w, &e, 1);
+	assert_true(settle(w, 1));
+	assert_int_equal(w->exit_code, 78);
+	assert_string_equal(w->death, "volume v: /v is no tmpfs");
+	world_free(w);
+}
+
+static const char two[] = WORKERS("\"a\":{\"command\":[\"x\"]},\"b\":{\"command\":[\"y\"]}");
+
+static void reload(struct world *w, const char *text, int expected)
+{
+	struct config *config = parse(text);
+	struct err err;
+	assert_int_equal(reload_apply(w, config, 100, &err), expected);
+	config_release(config);
+}
+
+static void a_reload_restarts_only_what_changed(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	settle(w, 1);
+	uint64_t a = find(w, "a")->run, b = find(w, "b")->run;
+	reload(w, WORKERS("\"b\":{\"command\":[\"z\"]},\"a\":{\"command\":[\"x\"]}"), 0);
+	settle(w, 100);
+	assert_true(find(w, "a")->run == a);
+	assert_true(find(w, "b")->run > b);
+	assert_string_equal(find(w, "b")->config->command[0], "z");
+	assert_int_equal(find(w, "b")->restarts[CAUSE_RELOAD], 1);
+	world_free(w);
+}
+
+static void a_reload_stops_what_is_gone_and_starts_what_is_new(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	settle(w, 1);
+	reload(w, WORKERS("\"b\":{\"command\":[\"y\"]},\"c\":{\"command\":[\"x\"],\"depends_on\":[\"b\"]}"), 0);
+	settle(w, 100);
+	assert_int_equal(world_find_worker(w, "a"), -1);
+	assert_int_equal(find(w, "c")->state, WORKER_READY);
+	reload(w, two, 0);
+	settle(w, 200);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	world_free(w);
+}
+
+static void more_instances_start_and_fewer_stop(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":2}"));
+	settle(w, 1);
+	uint64_t first = find(w, "a.0")->run;
+	reload(w, WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":4}"), 0);
+	settle(w, 100);
+	assert_int_equal(find(w, "a.3")->state, WORKER_READY);
+	assert_true(find(w, "a.0")->run == first);
+	reload(w, WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":2}"), 0);
+	settle(w, 200);
+	assert_int_equal(world_find_worker(w, "a.3"), -1);
+	assert_true(find(w, "a.0")->run == first);
+	world_free(w);
+}
+
+static void a_reload_that_cannot_be_done_changes_nothing(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	settle(w, 1);
+	uint64_t a = find(w, "a")->run;
+	struct config *before = w->config;
+	reload(w, "{\"volumes\":{\"v\":{\"path\":\"/v\",\"size\":\"1Mi\"}},\"workers\":{\"a\":{\"command\":[\"q\"]}}}",
+		-ENOTSUP);
+	settle(w, 100);
+	assert_ptr_equal(w->config, before);
+	assert_true(find(w, "a")->run == a);
+	world_free(w);
+}
+
+static void the_preview_tells_what_a_reload_would_do(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	settle(w, 1);
+	struct config *config = parse(WORKERS("\"b\":{\"command\":[\"z\"]},\"c\":{\"command\":[\"x\"]}"));
+	struct buf out;
+	buf_init(&out, 4096);
+	reload_preview(w, config, &out);
+	assert_string_equal(buf_str(&out), "worker a: stop\nworker b: restart\nworker c: start\n");
+	buf_fini(&out);
+	config_release(config);
+	world_free(w);
+}
+
+/* ---- verdicts ---- */
+
+static const char stack[] =
+	"{\"postgres\":{\"main\":{\"dsn\":\"host=h\"}},"
+	"\"gateway\":{\"listen\":\"127.0.0.1:80\",\"routes\":[{\"path\":\"/"
+	"\",\"worker\":\"a\",\"to\":\"127.0.0.1:1\"}]},"
+	"\"workers\":{\"a\":{\"command\":[\"x\"],\"critical\":true,\"stop\":{\"phase\":\"after-drain\"}},"
+	"\"b\":{\"command\":[\"x\"]}}}";
+
+static bool ready(const struct world *w, ms_t now)
+{
+	struct verdict v;
+	verdict_of(w, VERDICT_READY, NULL, now, &v);
+	return v.ok;
+}
+
+static struct world *ready_stack(void)
+{
+	struct world *w = world_of(stack);
+	settle(w, 1);
+	assert_false(ready(w, 1));
+	struct event e = {.kind = EVENT_GATEWAY_LISTENING};
+	world_apply(w, &e, 1);
+	assert_false(ready(w, 1));
+	e = (struct event){.kind = EVENT_POSTGRES_ANSWERED, .run = w->databases[0].run};
+	world_apply(w, &e, 1);
+	settle(w, 1);
+	assert_true(ready(w, 1));
+	return w;
+}
+
+static void ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_database(void **state)
+{
+	(void)state;
+	struct world *w = ready_stack();
+	end(w, "b", 0, 1);
+	assert_true(ready(w, 1));
+	end(w, "a", 0, 1);
+	assert_false(ready(w, 1));
+	world_free(w);
+}
+
+static void an_excluded_name_does_not_count(void **state)
+{
+	(void)state;
+	struct world *w = ready_stack();
+	end(w, "a", 0, 1);
+	struct verdict v;
+	verdict_of(w, VERDICT_READY, (const char *const[]){"worker:a", NULL}, 1, &v);
+	assert_true(v.ok);
+	world_free(w);
+}
+
+static void on_sigterm_it_stays_ready_until_the_listener_closes(void **state)
+{
+	(void)state;
+	struct world *w = ready_stack();
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 10);
+	settle(w, 10);
+	assert_int_equal(w->drain.state, DRAIN_LAME_DUCK);
+	assert_true(ready(w, 10));
+	settle(w, 10 + w->config->gateway.drain.lame_duck);
+	assert_int_equal(w->drain.state, DRAIN_DRAINING);
+	assert_false(ready(w, 10000));
+	world_free(w);
+}
+
+static void a_drain_asked_for_through_the_api_is_unready_at_once(void **state)
+{
+	(void)state;
+	struct world *w = ready_stack();
+	struct event e = {.kind = EVENT_ASKED_DRAIN};
+	world_apply(w, &e, 10);
+	settle(w, 10);
+	assert_false(ready(w, 10));
+	struct verdict v;
+	verdict_of(w, VERDICT_LIVE, NULL, 10, &v);
+	assert_true(v.ok);
+	world_free(w);
+}
+
+static void startup_stays_good_once_it_was(void **state)
+{
+	(void)state;
+	struct world *w = ready_stack();
+	end(w, "a", 0, 1);
+	struct verdict v;
+	verdict_of(w, VERDICT_STARTUP, NULL, 1, &v);
+	assert_true(v.ok);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(workers_start_behind_what_they_depend_on),
+		cmocka_unit_test(instances_have_names_and_numbers_of_their_own),
+		cmocka_unit_test(a_critical_worker_that_ends_for_good_ends_the_pod_with_its_code),
+		cmocka_unit_test(an_uncritical_worker_that_fails_leaves_the_pod_alone),
+		cmocka_unit_test(limit_action_exit_ends_the_pod_for_an_uncritical_worker_too),
+		cmocka_unit_test(somebody_stopping_a_critical_worker_does_not_end_the_pod),
+		cmocka_unit_test(a_refused_volume_ends_the_pod_with_78),
+		cmocka_unit_test(a_reload_restarts_only_what_changed),
+		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
+		cmocka_unit_test(more_instances_start_and_fewer_stop),
+		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
+		cmocka_unit_test(the_preview_tells_what_a_reload_would_do),
+		cmocka_unit_test(ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_database),
+		cmocka_unit_test(an_excluded_name_does_not_count),
+		cmocka_unit_test(on_sigterm_it_stays_ready_until_the_listener_closes),
+		cmocka_unit_test(a_drain_asked_for_through_the_api_is_unready_at_once),
+		cmocka_unit_test(startup_stays_good_once_it_was),
+	};
+	return cmocka_run_group_tests_name("world", tests, NULL, NULL);
+}
