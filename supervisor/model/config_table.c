@@ -2,7 +2,6 @@
 
 #include <limits.h>
 
-#include "podvisor/model/restart.h"
 
 /* A key whose field is a member of a struct, with its default as one would write it. */
 #define KEY(name_, type_, struct_, member_, fallback_, ...)                                           \
@@ -253,7 +252,7 @@ static const struct config_section section_backoff = {
 	.name = "backoff", .text = "How long to wait before a restart.", .keys = backoff_keys};
 
 static const struct config_key limit_keys[] = {
-	KEY("count", NUMBER, config_restart, limit.count, "10", .min = 1, .max = RESTART_REMEMBERED,
+	KEY("count", NUMBER, config_restart, limit.count, "10", .min = 1, .max = CONFIG_RESTARTS_MAX,
 		.text = "So many restarts ..."),
 	KEY("window", DURATION, config_restart, limit.window, "10m", .min = 1000,
 		.text = "... within this time are enough."),

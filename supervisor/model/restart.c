@@ -8,7 +8,7 @@ void restart_forget(struct restart *r)
 static int restarts_within(const struct restart *r, ms_t window, ms_t now)
 {
 	int count = 0;
-	for (unsigned i = 0; i < r->n && i < RESTART_REMEMBERED; i++)
+	for (unsigned i = 0; i < r->n && i < CONFIG_RESTARTS_MAX; i++)
 		count += now - r->at[i] < window;
 	return count;
 }
@@ -31,7 +31,7 @@ ms_t restart_after_exit(
 		r->streak = 0;
 	if (restarts_within(r, config->limit.window, now) >= config->limit.count)
 		return -1;
-	r->at[r->n++ % RESTART_REMEMBERED] = now;
+	r->at[r->n++ % CONFIG_RESTARTS_MAX] = now;
 	r->streak++;
 	return delay_of(config, r->streak, random);
 }

@@ -128,6 +128,9 @@ enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 /* RESTART_LIMIT_AUTO: fail, or exit for a critical worker. */
 enum restart_limit_action { RESTART_LIMIT_AUTO, RESTART_LIMIT_FAIL, RESTART_LIMIT_EXIT };
 
+/* restart.limit.count is at most this: so many restarts are remembered. */
+#define CONFIG_RESTARTS_MAX 64
+
 struct config_restart {
 	enum restart_policy policy;
 	struct {

@@ -11,11 +11,9 @@
 #include "podvisor/base/random.h"
 #include "podvisor/model/config.h"
 
-#define RESTART_REMEMBERED 64 /* restarts remembered for the limit; config's count is at most this */
-
 struct restart {
 	int streak; /* failures since the last run that lasted */
-	ms_t at[RESTART_REMEMBERED];
+	ms_t at[CONFIG_RESTARTS_MAX];
 	unsigned n; /* restarts ever; at[] is a ring */
 };
 
