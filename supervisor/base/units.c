@@ -144,7 +144,7 @@ char *units_format_duration(ms_t ms, char out[UNITS_TEXT_MAX])
 		return out;
 	}
 	/* From hours on: 24h and 36h are how people write them; a day more is 48h. */
-	for (size_t i = 1; i < COUNT(duration_units) && ms; i++) {
+	for (size_t i = 1; i < COUNT(duration_units); i++) {
 		ms_t count = ms / duration_units[i].factor;
 		ms %= duration_units[i].factor;
 		if (count)

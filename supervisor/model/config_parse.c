@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ static const char *expected(const struct config_key *key, char *out, size_t size
 	struct buf b;
 	buf_init(&b, size - 1);
 	config_value_expected(key, &b);
-	strcpy(out, buf_str(&b));
+	snprintf(out, size, "%s", buf_str(&b));
 	buf_fini(&b);
 	return out;
 }

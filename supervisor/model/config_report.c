@@ -106,6 +106,7 @@ const char *config_quote(const char *text, bool secret, char out[CONFIG_QUOTE_MA
 	bool cut = strlen(text) > SHOWN;
 	snprintf(out, CONFIG_QUOTE_MAX, "\"%.*s", SHOWN, text);
 	tidy(out, cut);
-	strcat(out, cut ? "...\"" : "\"");
+	size_t len = strlen(out);
+	snprintf(out + len, CONFIG_QUOTE_MAX - len, "%s\"", cut ? "..." : "");
 	return out;
 }

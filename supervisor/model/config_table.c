@@ -2,7 +2,6 @@
 
 #include <limits.h>
 
-
 /* A key whose field is a member of a struct, with its default as one would write it. */
 #define KEY(name_, type_, struct_, member_, fallback_, ...)                                           \
 	{                                                                                             \

@@ -86,7 +86,7 @@ static void index_edges(struct walk *w, size_t n_edges)
 int order_sort(uint32_t n, const struct order_edge *edges, size_t n_edges, uint32_t *order,
 	void (*cycle)(void *ctx, const uint32_t *members, size_t count), void *ctx)
 {
-	struct order_edge *sorted = malloc((n_edges + 1) * sizeof(*sorted));
+	struct order_edge *sorted = calloc(n_edges + 1, sizeof(*sorted));
 	struct walk w = {
 		.n = n,
 		.edges = sorted,

@@ -524,6 +524,15 @@ static void what_only_one_may_have_is_not_given_twice(void **state)
 		"workers.api.1", "\"api.1\" is also the name of an instance of the worker \"api\"");
 }
 
+static void no_more_restarts_are_counted_than_can_be_remembered(void **state)
+{
+	(void)state;
+	assert_int_equal(CONFIG_RESTARTS_MAX, 64);
+	config_release(must_parse("{" W ", 'restart': {'limit': {'count': 64}}}}}"));
+	assert_one("{" W ", 'restart': {'limit': {'count': 65}}}}}", "workers.a.restart.limit.count",
+		"65 is too large (expected a whole number, 1 to 64)");
+}
+
 static void two_separate_cycles_are_both_named(void **state)
 {
 	(void)state;
@@ -1322,6 +1331,7 @@ int main(void)
 		cmocka_unit_test(networks_codes_and_reasons_are_looked_at),
 		cmocka_unit_test(lease_times_are_compared_at_their_limits),
 		cmocka_unit_test(what_only_one_may_have_is_not_given_twice),
+		cmocka_unit_test(no_more_restarts_are_counted_than_can_be_remembered),
 		cmocka_unit_test(two_separate_cycles_are_both_named),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
 		cmocka_unit_test(variables_files_and_dollars_are_replaced),
