@@ -336,7 +336,7 @@ static const struct config_key worker_keys[] = {
 	KEY("env", PAIRS, config_worker, env, NULL, .syntax = CONFIG_ANYTHING, COUNTED(config_worker, n_env),
 		.fallback_text = "podvisor's own", .text = "Environment variables, added to podvisor's own."),
 	KEY("env_files", STRINGS, config_worker, env_files, "", .syntax = CONFIG_PATH,
-		.text = "Files of `NAME=value` lines, read at each start; `env` goes before them."),
+		.text = "Files of `NAME=value` lines, read at each start; what `env` says wins over them."),
 	KEY("umask", MODE, config_worker, umask, "inherit", WORD("inherit", -1), .max = 0777,
 		.text = "File mode creation mask, octal."),
 	KEY("user", STRING, config_worker, user, NULL, .fallback_text = "podvisor's own",
