@@ -1085,6 +1085,18 @@ static void what_is_set_arrives_in_its_field(void **state)
 	config_release(c);
 }
 
+static void routes_of_one_length_stay_as_they_stand_in_the_file(void **state)
+{
+	struct config *c =
+		must_parse("{'gateway': {'listen': '127.0.0.1:80', 'routes': [{'path': '/', 'to': 'a:1'}, {'path': "
+			   "'/b', 'to': 'a:2'}, {'path': '/a', 'to': 'a:3'}]}}");
+	(void)state;
+	assert_string_equal(c->gateway.routes[0].path, "/b");
+	assert_string_equal(c->gateway.routes[1].path, "/a");
+	assert_string_equal(c->gateway.routes[2].path, "/");
+	config_release(c);
+}
+
 static void a_command_alone_is_one_critical_worker(void **state)
 {
 	char program[] = "sleep", argument[] = "1";
@@ -1347,6 +1359,7 @@ int main(void)
 		cmocka_unit_test(a_gateway_has_the_defaults_of_the_contract),
 		cmocka_unit_test(the_example_of_the_contract_is_read),
 		cmocka_unit_test(what_is_set_arrives_in_its_field),
+		cmocka_unit_test(routes_of_one_length_stay_as_they_stand_in_the_file),
 		cmocka_unit_test(a_command_alone_is_one_critical_worker),
 		cmocka_unit_test(what_is_printed_is_the_same_configuration),
 		cmocka_unit_test(the_schema_lists_every_key_and_the_full_example_sets_it),
