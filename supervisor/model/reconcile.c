@@ -50,7 +50,7 @@ static bool parts_are_closed(const struct world *w)
 		if (!database_is_closed(&w->databases[i]))
 			return false;
 	for (size_t i = 0; i < w->n_volumes; i++)
-		if (w->volumes[i].state == VOLUME_READY)
+		if (!volume_is_closed(&w->volumes[i]))
 			return false;
 	return true;
 }
