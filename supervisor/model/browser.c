@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #define QUICK_MS 100 /* between two attempts of a rung that has not answered yet */
+#define DOUBT_MS 5000 /* after a miss the next attempt waits no longer, whatever the interval */
 
 static const char *const state_names[BROWSER_STATE_COUNT] = {
 #define BROWSER_NAME(id, name) [id] = name,
@@ -182,7 +183,8 @@ static void begin_stop(struct browser *b, enum browser_stop_step step, struct tu
 	enter_step(b, step, t);
 }
 
-/* Something is wrong with it. A hung one does not listen and one that is gone cannot: those are killed. */
+/* Something is wrong with it: it is killed, for its profile is thrown away anyway and an orderly end of a
+ * Chrome whose network service or renderers hang takes all of the ladder's 5 s. */
 PRINTF_LIKE(4, 5)
 static void recycle(struct browser *b, enum browser_recycle cause, struct turn *t, const char *fmt, ...)
 {
@@ -191,11 +193,10 @@ static void recycle(struct browser *b, enum browser_recycle cause, struct turn *
 	va_start(args, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, args);
 	va_end(args);
-	bool listens = cause == RECYCLE_RENDERER || cause == RECYCLE_NETWORK;
 	b->cause = cause;
 	b->recycles[cause]++;
 	b->punish = true;
-	begin_stop(b, listens ? BROWSER_STOP_CLOSE : BROWSER_STOP_KILL, t);
+	begin_stop(b, BROWSER_STOP_KILL, t);
 	enter(b, BROWSER_STOPPING, LOG_WARN, t, "%s", reason);
 }
 
@@ -392,6 +393,7 @@ static void on_answered(struct browser *b, const struct event *e, struct turn *t
 		return;
 	}
 	r->misses++;
+	r->due = clock_earlier(r->due, clock_after(t->now, DOUBT_MS));
 	snprintf(b->trouble, sizeof(b->trouble), "%s", e->text);
 	if (b->state == BROWSER_READY)
 		on_late_miss(b, rung, t);

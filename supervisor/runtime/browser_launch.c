@@ -185,11 +185,12 @@ static int add_flag(struct browser_launch *l, const char *fmt, ...)
 	return 0;
 }
 
-/* What others depend on comes last: of two equal flags Chrome takes the last one. */
+/* What others depend on comes last: of two equal flags Chrome takes the last one. No
+ * --disk-cache-dir: in the headless shell every browser context then opens the cache in the same
+ * place, and all but the first wait for it for ever. Below the profile each has its own. */
 static int add_own_flags(struct browser_launch *l)
 {
 	int rc = add_flag(l, "--user-data-dir=%s/profile", l->directory);
-	rc = rc ? rc : add_flag(l, "--disk-cache-dir=%s/cache", l->directory);
 	rc = rc ? rc : add_flag(l, "--remote-debugging-pipe");
 	rc = rc ? rc : add_flag(l, "--remote-debugging-port=0");
 	return rc ? rc : add_flag(l, "about:blank");

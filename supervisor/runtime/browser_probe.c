@@ -30,6 +30,7 @@ enum step {
 	STEP_ATTACH,
 	STEP_EVALUATE,
 	STEP_NAVIGATE,
+	STEP_SETTLE, /* a page closed right behind the navigation's answer stays open */
 	STEP_COUNT
 };
 
@@ -42,6 +43,7 @@ static const char *const step_names[STEP_COUNT] = {
 	[STEP_ATTACH] = "Target.attachToTarget",
 	[STEP_EVALUATE] = "Runtime.evaluate",
 	[STEP_NAVIGATE] = "Page.navigate",
+	[STEP_SETTLE] = "Runtime.evaluate after Page.navigate",
 };
 
 struct page {
@@ -72,7 +74,7 @@ struct browser_probe {
 	int64_t last_id, counting;
 	int64_t abandoned[ABANDONED]; /* ring: createTarget whose answer was too late; its page is closed then */
 	unsigned n_abandoned;
-	char closed[CLOSED][ID_MAX]; /* ring: own pages that Chrome may still be closing */
+	char closed[CLOSED][ID_MAX]; /* ring: own pages that Chrome has been told to close, until it says that it has */
 	unsigned n_closed;
 	char context[ID_MAX], id[ID_MAX], port_file[PATH_MAX], health_url[256];
 	int port;
@@ -139,6 +141,13 @@ static void on_limit(uv_timer_t *handle)
 	finish(a, "%s: no answer within %.1f s", step_names[a->step], (double)a->limit_ms / 1000);
 }
 
+/* The proof of a new Chrome is made in the context that clients use, for it has a cache and
+ * cookies on the disk, which can be at fault. There is no client yet whom the page could disturb. */
+static bool is_proof(const struct attempt *a)
+{
+	return a->rung == RUNG_NETWORK && !a->proven;
+}
+
 /* What is still missing for this attempt, after the step that just succeeded. */
 static enum step next_step(const struct attempt *a)
 {
@@ -148,15 +157,15 @@ static enum step next_step(const struct attempt *a)
 			return STEP_VERSION;
 		return p->port ? STEP_DONE : STEP_PORT;
 	}
-	if (!p->context[0])
+	if (!p->context[0] && !is_proof(a))
 		return STEP_CONTEXT;
 	if (!a->page.target[0])
 		return STEP_TARGET;
 	if (!a->page.session[0])
 		return STEP_ATTACH;
-	if (a->step != STEP_EVALUATE && a->step != STEP_NAVIGATE)
+	if (a->step < STEP_EVALUATE)
 		return STEP_EVALUATE;
-	return a->rung == RUNG_NETWORK && a->step == STEP_EVALUATE ? STEP_NAVIGATE : STEP_DONE;
+	return a->rung == RUNG_NETWORK && a->step < STEP_SETTLE ? a->step + 1 : STEP_DONE;
 }
 
 static void read_port(struct browser_probe *p);
@@ -177,12 +186,14 @@ static void do_step(struct attempt *a)
 		a->awaiting = SEND(p, cdp_create_context(out, p->last_id));
 		break;
 	case STEP_TARGET:
-		a->awaiting = SEND(p, cdp_create_target(out, p->last_id, p->context, "about:blank"));
+		a->awaiting =
+			SEND(p, cdp_create_target(out, p->last_id, is_proof(a) ? NULL : p->context, "about:blank"));
 		break;
 	case STEP_ATTACH:
 		a->awaiting = SEND(p, cdp_attach(out, p->last_id, a->page.target));
 		break;
 	case STEP_EVALUATE:
+	case STEP_SETTLE:
 		a->awaiting = SEND(p, cdp_evaluate(out, p->last_id, a->page.session, "1+1"));
 		break;
 	case STEP_NAVIGATE:
@@ -205,11 +216,21 @@ static void move_on(struct attempt *a)
 	do_step(a);
 }
 
+/* Chrome says success and forgets it when the page is just loading. */
+static void close_again(struct browser_probe *p)
+{
+	for (int i = 0; i < CLOSED; i++)
+		if (p->closed[i][0])
+			SEND(p, cdp_close_target(&p->out, p->last_id, p->closed[i]));
+}
+
 void browser_probe_ask(struct browser_probe *p, enum rung rung, bool fresh)
 {
 	struct attempt *a = &p->attempts[rung];
 	if (is_under_way(a))
 		return;
+	if (rung == RUNG_BROWSER)
+		close_again(p);
 	if (fresh)
 		drop_page(p, &a->page);
 	a->began_ns = uv_hrtime();
@@ -313,6 +334,7 @@ static bool take_reply(struct attempt *a, const struct cdp_message *m)
 	case STEP_ATTACH:
 		return copy_id(a->page.session, cdp_text(m, "sessionId"));
 	case STEP_EVALUATE:
+	case STEP_SETTLE:
 		return cdp_evaluated_to(m, 2);
 	case STEP_NAVIGATE:
 		return cdp_text(m, "errorText") == NULL;
@@ -406,7 +428,11 @@ static void on_target_crashed(struct browser_probe *p, const struct cdp_message 
 /* A client may close even our page, or the session of it. */
 static void on_page_closed(struct browser_probe *p, const struct cdp_message *m)
 {
-	struct attempt *a = owner_of(p, cdp_text(m, "targetId"));
+	const char *target = cdp_text(m, "targetId");
+	struct attempt *a = owner_of(p, target);
+	for (int i = 0; i < CLOSED; i++)
+		if (target && !strcmp(p->closed[i], target))
+			p->closed[i][0] = '\0';
 	if (!a)
 		return;
 	a->page = (struct page){0};

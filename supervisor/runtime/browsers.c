@@ -161,8 +161,8 @@ static void on_exited(void *ctx, struct process *p, const struct process_exit *e
 	e.exited.cpu_us = end->cpu_us;
 	e.exited.peak_bytes = end->peak_bytes;
 	browser_output_drain(r->output);
-	/* One that was killed has not said why. */
-	if (!WIFSIGNALED(end->status) || WTERMSIG(end->status) != SIGKILL)
+	/* One that ended in order, or was killed, has not said why. */
+	if (end->status != 0 && !(WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGKILL))
 		snprintf(e.text, sizeof(e.text), "%s", browser_output_last(r->output));
 	if (r->launch.sandboxed && browser_output_sandbox_refused(r->output))
 		r->instance->sandbox_refused = true;

@@ -49,6 +49,7 @@ struct bench {
 
 static const char *chrome = NULL; /* executable; NULL: podvisor's own choice */
 static const char *extra = ""; /* more keys of the browser, as JSON */
+static bool narrow; /* one session at a time, and one that waits */
 
 static void do_effect(struct bench *b, const struct effect *e)
 {
@@ -122,11 +123,13 @@ static struct config *make_config(struct bench *b)
 		" \"browsers\": {\"chrome\": {\"listen\": \"127.0.0.1:%d\", \"volume\": \"disk\", \"health\": {"
 		" \"browser\": {\"interval\": \"500ms\", \"timeout\": \"1s\"},"
 		" \"renderer\": {\"interval\": \"2s\", \"timeout\": \"5s\"},"
-		" \"network\": {\"interval\": \"5s\", \"timeout\": \"10s\"}}%s%s%s%s}}}",
+		" \"network\": {\"interval\": \"3s\", \"timeout\": \"4s\"}}%s%s%s%s}}}",
 		b->dir, b->port, chrome ? ", \"executable\": \"" : "", chrome ? chrome : "", chrome ? "\"" : "", extra);
 	struct config *config = config_parse(text, strlen(text), &nothing, &report);
 	if (!config)
 		fail_msg("%s: %s", report.items[0].path, report.items[0].text);
+	if (narrow)
+		config->browsers[0].max_sessions = config->browsers[0].queue = 1;
 	return config;
 }
 
@@ -500,6 +503,7 @@ static void it_becomes_ready_and_answers_at_its_address(void **state)
 	assert_non_null(strstr(page.answer, "42"));
 	close(session.fd);
 	AWAIT(b, b->meters.browsers[0].sessions == 0);
+	AWAIT(b, b->meters.browsers[0].pages_attached + b->meters.browsers[0].pages_detached == 2);
 	stop_and_find_nothing(b);
 }
 
@@ -603,6 +607,76 @@ static void a_stopped_renderer_does_not_outlive_its_browser(void **state)
 	stop_and_find_nothing(b);
 }
 
+/* Every answer of the browser itself stays good then. */
+static void a_stopped_network_service_is_told_apart_and_cured(void **state)
+{
+	struct bench *b = *state;
+	AWAIT(b, browser(b)->state == BROWSER_READY);
+	pid_t pids[4];
+	assert_int_equal(find_processes(b->dir, "network.mojom.NetworkService", pids, 4), 1);
+	kill(pids[0], SIGSTOP);
+	AWAIT(b, browser(b)->generation == 2 && browser(b)->state == BROWSER_READY);
+	assert_int_equal(browser(b)->recycles[RECYCLE_NETWORK], 1);
+	assert_int_equal(browser(b)->recycles[RECYCLE_HUNG], 0);
+	assert_int_equal(count_of_generation(b, 1), 0);
+	stop_and_find_nothing(b);
+}
+
+static void a_token_opens_what_is_closed_without_it(void **state)
+{
+	struct bench *b = *state;
+	AWAIT(b, browser(b)->state == BROWSER_READY);
+	assert_non_null(strstr(get(b, "GET", "/json/version", "Host: a\r\n")->answer, "401 "));
+	assert_non_null(strstr(get(b, "GET", "/json/version?token=secre", "Host: a\r\n")->answer, "401 "));
+	assert_non_null(strstr(
+		get(b, "GET", "/json/list", "Host: a\r\nAuthorization: Bearer secretsecret\r\n")->answer, "401 "));
+	assert_non_null(
+		strstr(get(b, "GET", "/json/list", "Host: a\r\nAuthorization: bearer secret\r\n")->answer, "200 OK"));
+	struct call *c = get(b, "GET", "/json/version?token=secret", "Host: localhost\r\n");
+	const char *at = strstr(c->answer, "ws://localhost/devtools/browser/");
+	assert_non_null(at);
+	char path[128];
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(at + 14, "\""), at + 14);
+	assert_non_null(strstr(path, "?token=secret"));
+	static struct call session;
+	session = (struct call){0};
+	connect_browser(b, &session, path);
+	complete(b, &session);
+	assert_false(session.failed);
+	close(session.fd);
+	assert_non_null(
+		strstr(get(b, "PUT", "/json/new?token=secret&about:blank", "Host: a\r\n")->answer, "about:blank"));
+	stop_and_find_nothing(b);
+}
+
+static void a_session_too_many_waits_until_another_one_ends(void **state)
+{
+	struct bench *b = *state;
+	AWAIT(b, browser(b)->state == BROWSER_READY);
+	char path[128];
+	browser_path(b, path);
+	static struct call first, second, third;
+	first = second = third = (struct call){0};
+	connect_browser(b, &first, path);
+	complete(b, &first);
+	assert_false(first.failed);
+	connect_browser(b, &second, path);
+	connect_browser(b, &third, path); /* the queue has one place */
+	AWAIT(b, second.over || third.over);
+	struct call *refused = third.over ? &third : &second, *waits = third.over ? &second : &third;
+	assert_true(refused->failed);
+	assert_non_null(strstr(refused->answer, "503 "));
+	assert_non_null(strstr(refused->answer, "Retry-After: "));
+	assert_false(waits->over);
+	close(first.fd);
+	complete(b, waits);
+	assert_false(waits->failed);
+	complete(b, refused);
+	close(waits->fd);
+	close(refused->fd);
+	stop_and_find_nothing(b);
+}
+
 static void a_restart_gives_another_generation(void **state)
 {
 	struct bench *b = *state;
@@ -695,6 +769,22 @@ static int raise_nobody(void **state)
 	return rc;
 }
 
+static int raise_token(void **state)
+{
+	extra = ", \"token\": \"secret\"";
+	int rc = raise_bench(state);
+	extra = "";
+	return rc;
+}
+
+static int raise_narrow(void **state)
+{
+	narrow = true;
+	int rc = raise_bench(state);
+	narrow = false;
+	return rc;
+}
+
 /* The full browser: crashpad's handlers flee into sessions of their own. */
 static int raise_chromium(void **state)
 {
@@ -712,7 +802,7 @@ static int raise_chromium(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[16] = {
+	struct CMUnitTest tests[20] = {
 		TEST(it_becomes_ready_and_answers_at_its_address),
 		TEST(who_may_not_is_refused),
 		TEST(a_killed_browser_is_replaced_behind_the_same_address),
@@ -721,11 +811,14 @@ int main(void)
 		TEST(a_stopped_renderer_does_not_outlive_its_browser),
 		TEST(a_restart_gives_another_generation),
 		TEST(a_stop_in_the_middle_of_a_start_leaves_nothing),
+		TEST(a_stopped_network_service_is_told_apart_and_cured),
+		TEST_WITH(a_token_opens_what_is_closed_without_it, raise_token),
+		TEST_WITH(a_session_too_many_waits_until_another_one_ends, raise_narrow),
 		TEST(what_still_runs_at_the_end_dies_with_podvisor),
 		TEST_WITH(one_that_is_not_installed_fails_and_says_why, raise_missing),
 		TEST_WITH(one_that_ends_at_once_waits_longer_and_longer, raise_short_lived),
 	};
-	size_t n = 11;
+	size_t n = 14;
 	if (getuid() == 0)
 		tests[n++] = (struct CMUnitTest)TEST_WITH(
 			as_a_user_it_keeps_its_sandbox_where_that_is_possible, raise_nobody);

@@ -259,7 +259,22 @@ static void a_silent_page_is_made_anew_before_the_browser_is_blamed(void **state
 	answers(&s, RUNG_RENDERER, false);
 	assert_int_equal(s.b.state, BROWSER_STOPPING);
 	assert_int_equal(s.b.recycles[RECYCLE_RENDERER], 1);
-	assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE)); /* the browser itself still listens */
+	assert_non_null(planned(&s, EFFECT_BROWSER_KILL));
+	stage_strike(&s);
+}
+
+static void doubt_is_settled_sooner_than_the_interval(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	becomes_ready(&s);
+	misses(&s, RUNG_NETWORK);
+	ms_t first = s.t.now;
+	assert_int_equal(s.b.state, BROWSER_READY);
+	misses(&s, RUNG_NETWORK);
+	assert_true(s.t.now - first <= 5000);
+	assert_int_equal(s.b.recycles[RECYCLE_NETWORK], 1);
 	stage_strike(&s);
 }
 
@@ -600,6 +615,7 @@ int main(void)
 		cmocka_unit_test(three_misses_of_the_first_rung_mean_hung_and_a_kill_without_asking),
 		cmocka_unit_test(misses_in_between_are_forgiven),
 		cmocka_unit_test(a_silent_page_is_made_anew_before_the_browser_is_blamed),
+		cmocka_unit_test(doubt_is_settled_sooner_than_the_interval),
 		cmocka_unit_test(the_stop_ladder_has_three_steps),
 		cmocka_unit_test(what_a_crashed_browser_leaves_is_killed_at_once),
 		cmocka_unit_test(a_lost_scratch_page_is_made_anew_and_a_clients_page_is_only_told),
