@@ -154,11 +154,12 @@ static void begin_budget(struct drain *d, const struct config *config, ms_t stop
 	const struct config_drain *c = &config->gateway.drain;
 	d->deadline = clock_after(t->now, config->shutdown.deadline);
 	ms_t left = drain_end(d, config, stop_share) - t->now;
-	if (config->gateway.present && c->lame_duck + c->spread + c->close_timeout > left)
+	long long needed = c->lame_duck + c->spread + c->close_timeout;
+	if (config->gateway.present && needed > left)
 		journal_add(t->journal, t->now, LOG_WARN, THING_POD, "", "shortened",
 			"lame_duck, spread and close_timeout (%lld ms) do not fit into the %lld ms that "
 			"shutdown.deadline leaves for the drain: they are shortened",
-			(long long)(c->lame_duck + c->spread + c->close_timeout), (long long)left);
+			needed, (long long)left);
 	if (d->state == DRAIN_LAME_DUCK)
 		d->phase_until = clock_earlier(d->phase_until, clock_after(t->now, lame_duck_of(config, left)));
 	if (d->state == DRAIN_DRAINING)
