@@ -129,7 +129,8 @@ int tree_usage_read(pid_t root, struct tree_usage *out)
 	if (rc < 0)
 		return rc;
 	struct tree_usage usage = {0};
-	qsort(entries, n, sizeof(*entries), by_pid);
+	if (n)
+		qsort(entries, n, sizeof(*entries), by_pid);
 	for (size_t i = 0; i < n; i++) {
 		if (!is_below(&entries[i], entries, n, root))
 			continue;

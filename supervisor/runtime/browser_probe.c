@@ -98,8 +98,8 @@ static bool is_under_way(const struct attempt *a)
  * sent is one that is not answered: the limit tells. */
 static int64_t sent(struct browser_probe *p, int rc)
 {
-	if (rc == 0 && !p->ended)
-		rc = pipe_pair_write(p->pipe, p->out.data, p->out.len);
+	if (rc == 0 && !p->ended && pipe_pair_write(p->pipe, p->out.data, p->out.len) == -EPIPE)
+		p->ended = true;
 	buf_clear(&p->out);
 	return p->last_id;
 }
@@ -311,9 +311,10 @@ static void read_port(struct browser_probe *p)
 
 static bool copy_id(char out[ID_MAX], const char *id)
 {
-	if (!id || !*id || strlen(id) >= ID_MAX)
+	size_t n = id ? strlen(id) : 0;
+	if (n == 0 || n >= ID_MAX)
 		return false;
-	strcpy(out, id);
+	memcpy(out, id, n + 1);
 	return true;
 }
 
