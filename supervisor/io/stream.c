@@ -14,6 +14,7 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/base/list.h"
 
+#define FLUSH_MS     10000 /* a peer of a finished stream that takes nothing for so long is given up */
 #define ROUND_EVENTS 128 /* of one round, before other handles of the loop get their turn */
 
 enum flag {
@@ -37,6 +38,7 @@ struct extra {
 	struct stream *stream;
 	struct buf queue;
 	size_t sent; /* of the queue's front */
+	ms_t linger_ms;
 	struct resolving *resolving;
 	struct addrinfo *addresses, *next; /* of a name; next to be tried */
 };
@@ -421,13 +423,32 @@ static void shut(struct stream *s)
 		stream_close(s);
 }
 
+static void on_lingered(struct deadline *d)
+{
+	struct stream *s = LIST_ENTRY(d, struct extra, deadline)->stream;
+	struct streams *h = s->hub;
+	h->in_round = true;
+	stream_close(s);
+	end_round(h);
+}
+
+static void linger(struct stream *s, ms_t span)
+{
+	struct deadlines *ds = s->hub->deadlines;
+	s->extra->deadline.due = on_lingered;
+	deadline_clear(ds, &s->extra->deadline);
+	deadline_set(ds, &s->extra->deadline, clock_after(deadlines_now(ds), span));
+}
+
 /* The queue has become empty. */
 static void on_flushed(struct stream *s)
 {
-	if (s->flags & LINGERING)
+	if (s->flags & LINGERING) {
 		buf_fini(&s->extra->queue);
-	else
+		linger(s, s->extra->linger_ms);
+	} else {
 		drop_extra(s);
+	}
 	if (s->flags & TO_SHUT)
 		shut(s);
 	else if (s->ops->drained)
@@ -448,6 +469,8 @@ static void flush(struct stream *s)
 		return;
 	}
 	x->sent += (size_t)sent;
+	if (sent && s->flags & LINGERING)
+		linger(s, FLUSH_MS);
 	if (x->sent == x->queue.len) {
 		x->sent = 0;
 		on_flushed(s);
@@ -464,15 +487,6 @@ void stream_shutdown(struct stream *s)
 		shut(s);
 }
 
-static void on_lingered(struct deadline *d)
-{
-	struct stream *s = LIST_ENTRY(d, struct extra, deadline)->stream;
-	struct streams *h = s->hub;
-	h->in_round = true;
-	stream_close(s);
-	end_round(h);
-}
-
 void stream_finish(struct stream *s, ms_t linger_ms)
 {
 	if (!s || s->flags & CLOSED)
@@ -483,12 +497,11 @@ void stream_finish(struct stream *s, ms_t linger_ms)
 		stream_close(s);
 		return;
 	}
-	struct deadlines *ds = s->hub->deadlines;
 	s->flags |= LINGERING;
 	s->hub->lingering++;
 	list_append(&s->hub->lingerers, &x->node);
-	x->deadline.due = on_lingered;
-	deadline_set(ds, &x->deadline, clock_after(deadlines_now(ds), linger_ms));
+	x->linger_ms = linger_ms;
+	linger(s, has_queue(s) ? FLUSH_MS : linger_ms);
 	stream_shutdown(s);
 	stream_read_start(s);
 }

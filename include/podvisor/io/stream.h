@@ -84,10 +84,11 @@ size_t stream_queued(const struct stream *s);
 /* Ends our direction (FIN) once the queue is empty. No writing afterwards. */
 void stream_shutdown(struct stream *s);
 
-/* The polite close: flushes the queue, ends our direction, reads and forgets
- * until the peer's end, all within linger_ms, then closes. Without it unread
- * bytes make the kernel send RST, which can destroy what was just written. The
- * owner is told nothing any more; the stream is gone for him. NULL is fine. */
+/* The polite close: flushes the queue for as long as the peer takes something of
+ * it, ends our direction, reads and forgets until the peer's end, for linger_ms
+ * at most, then closes. Without it unread bytes make the kernel send RST, which
+ * can destroy what was just written. The owner is told nothing any more; the
+ * stream is gone for him. NULL is fine. */
 void stream_finish(struct stream *s, ms_t linger_ms);
 /* Closes at once; what is queued is lost. NULL is fine. */
 void stream_close(struct stream *s);
