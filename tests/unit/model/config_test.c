@@ -272,7 +272,6 @@ static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 			"\"info\"?)"},
 		{5, 45, "browsers.chrome.listen",
 			"is open to other hosts (expected a loopback address, or a \"token\")"},
-		{5, 61, "browsers.chrome.max_sessions", "is not available in this version"},
 		{5, 96, "browsers.chrome.client_close", "\"detach\" is not available in this version"},
 		{8, 25, "workers.api.command", "is empty (expected at least one string)"},
 		{8, 37, "workers.api.kind", "\"job\" is not available in this version"},
@@ -568,10 +567,9 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"browser", "'recycle': {'age': '6h'}", "browsers.b.recycle"},
 		{"browser", "'overlap': {}", "browsers.b.overlap"}, {"browser", "'drain': '1s'", "browsers.b.drain"},
 		{"browser", "'janitor': {'idle': '1m'}", "browsers.b.janitor"},
-		{"browser", "'max_sessions': 1", "browsers.b.max_sessions"},
-		{"browser", "'queue': 1", "browsers.b.queue"},
-		{"browser", "'queue_timeout': '1s'", "browsers.b.queue_timeout"}, {"log", "'block': '1s'", "log.block"},
-		{"memory", "'high': '80%'", "memory.high"}, {"route", "'rewrite': '/x'", "gateway.routes[0].rewrite"}};
+		{"postgres", "'max_transaction_age': '1m'", "postgres.p.max_transaction_age"},
+		{"log", "'block': '1s'", "log.block"}, {"memory", "'high': '80%'", "memory.high"},
+		{"route", "'rewrite': '/x'", "gateway.routes[0].rewrite"}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[1024], extra[6][100] = {"", "", "", "", "", ""};
