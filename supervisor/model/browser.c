@@ -535,6 +535,12 @@ static void plan_stop(struct browser *b, struct turn *t)
 		plan_add(t->plan, EFFECT_BROWSER_KILL, b->slot, b->run, 0, "%.120s", b->reason);
 }
 
+void browser_hurry(struct browser *b, struct turn *t)
+{
+	if (b->state == BROWSER_STOPPING && b->stop_step != BROWSER_STOP_KILL)
+		enter_step(b, BROWSER_STOP_KILL, t);
+}
+
 static void plan_clean(struct browser *b, struct turn *t)
 {
 	if (b->step_asked)

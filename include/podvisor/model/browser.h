@@ -107,6 +107,8 @@ void browser_reconfigure(struct browser *b, struct config *source, const struct 
 void browser_apply(struct browser *b, const struct event *e, struct turn *t);
 /* may_run: its volume is ready and the pod is not stopping. */
 void browser_plan(struct browser *b, bool may_run, const char *why, uint64_t *next_run, struct turn *t);
+/* A stop that is under way goes straight to SIGKILL: a third signal asked for it. */
+void browser_hurry(struct browser *b, struct turn *t);
 bool browser_is_available(const struct browser *b);
 bool browser_is_up(const struct browser *b);
 

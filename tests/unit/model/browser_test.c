@@ -304,6 +304,23 @@ static void the_stop_ladder_has_three_steps(void **state)
 	stage_strike(&s);
 }
 
+static void a_hurried_stop_goes_straight_to_the_kill(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	becomes_ready(&s);
+	simply(&s, EVENT_ASKED_BROWSER_STOP);
+	assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE));
+	browser_hurry(&s.b, &s.t);
+	assert_non_null(planned(&s, EFFECT_BROWSER_KILL));
+	browser_hurry(&s.b, &s.t);
+	plan_now(&s);
+	assert_int_equal(s.plan.count, 0);
+	ends(&s);
+	stage_strike(&s);
+}
+
 static void what_a_crashed_browser_leaves_is_killed_at_once(void **state)
 {
 	(void)state;
@@ -617,6 +634,7 @@ int main(void)
 		cmocka_unit_test(a_silent_page_is_made_anew_before_the_browser_is_blamed),
 		cmocka_unit_test(doubt_is_settled_sooner_than_the_interval),
 		cmocka_unit_test(the_stop_ladder_has_three_steps),
+		cmocka_unit_test(a_hurried_stop_goes_straight_to_the_kill),
 		cmocka_unit_test(what_a_crashed_browser_leaves_is_killed_at_once),
 		cmocka_unit_test(a_lost_scratch_page_is_made_anew_and_a_clients_page_is_only_told),
 		cmocka_unit_test(a_browser_that_cannot_exist_fails_until_somebody_asks),
