@@ -138,8 +138,10 @@ static void plan_browser(struct world *w, struct browser *browser, struct turn *
 	bool leave = w->drain.shutdown && w->drain.state != DRAIN_SERVING &&
 		     !is_needed(w, THING_BROWSER, browser->config->name);
 	bool may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));
-	if (w->drain.signals >= 3)
-		browser_hurry(browser, t);
+	browser_plan(browser, may_run, why, &w->next_run, t);
+	if (w->drain.signals < 3)
+		return;
+	browser_hurry(browser, t);
 	browser_plan(browser, may_run, why, &w->next_run, t);
 }
 

@@ -313,6 +313,7 @@ static void a_hurried_stop_goes_straight_to_the_kill(void **state)
 	simply(&s, EVENT_ASKED_BROWSER_STOP);
 	assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE));
 	browser_hurry(&s.b, &s.t);
+	plan_now(&s);
 	assert_non_null(planned(&s, EFFECT_BROWSER_KILL));
 	browser_hurry(&s.b, &s.t);
 	plan_now(&s);
