@@ -5,9 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0 when the process is gone. The command's name, in parentheses, may itself
- * contain parentheses: the last one counts. */
-static pid_t parent_of(pid_t pid)
+/* The command's name, in parentheses, may itself contain parentheses: the last one counts. */
+pid_t ancestry_parent(pid_t pid)
 {
 	char path[40], text[512];
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -33,7 +32,7 @@ enum ancestry ancestry_of(pid_t pid, pid_t ancestor)
 			return ANCESTRY_YES;
 		if (pid <= 1)
 			return ANCESTRY_NO;
-		pid = parent_of(pid);
+		pid = ancestry_parent(pid);
 		if (pid == 0)
 			return i == 0 ? ANCESTRY_UNKNOWN : ANCESTRY_NO;
 	}

@@ -6,6 +6,8 @@
 
 enum ancestry { ANCESTRY_NO, ANCESTRY_YES, ANCESTRY_UNKNOWN /* the process is gone already */ };
 
+/* The parent of pid; 0 when the process is gone. */
+pid_t ancestry_parent(pid_t pid);
 /* Follows the parents of pid up to 64 generations (proc(5), /proc/PID/stat). */
 enum ancestry ancestry_of(pid_t pid, pid_t ancestor);
 
