@@ -7,12 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
-#define SIGNALS(X)                                                                                                     \
-	X(HUP)                                                                                                         \
-	X(INT)                                                                                                         \
-	X(QUIT) X(ILL) X(TRAP) X(ABRT) X(BUS) X(FPE) X(KILL) X(USR1) X(SEGV) X(USR2) X(PIPE) X(ALRM) X(TERM) X(STKFLT) \
-		X(CHLD) X(CONT) X(STOP) X(TSTP) X(TTIN) X(TTOU) X(URG) X(XCPU) X(XFSZ) X(VTALRM) X(PROF) X(WINCH)      \
-			X(IO) X(PWR) X(SYS)
+/* The formatter never leaves this list as it is. */
+/* clang-format off */
+#define SIGNALS(X) \
+	X(HUP) X(INT) X(QUIT) X(ILL) X(TRAP) X(ABRT) X(BUS) X(FPE) X(KILL) X(USR1) X(SEGV) X(USR2) X(PIPE) \
+	X(ALRM) X(TERM) X(STKFLT) X(CHLD) X(CONT) X(STOP) X(TSTP) X(TTIN) X(TTOU) X(URG) X(XCPU) X(XFSZ) \
+	X(VTALRM) X(PROF) X(WINCH) X(IO) X(PWR) X(SYS)
+/* clang-format on */
 
 static const char *const names[] = {
 #define SIGNALS_NAME(name) [SIG##name] = "SIG" #name,
