@@ -5,8 +5,12 @@
 #include <sysexits.h>
 
 #include "podvisor/base/nearest.h"
+#include "podvisor/cli/act.h"
 #include "podvisor/cli/check.h"
+#include "podvisor/cli/follow.h"
 #include "podvisor/cli/options.h"
+#include "podvisor/cli/probe.h"
+#include "podvisor/cli/status.h"
 #include "podvisor/cli/version.h"
 
 struct verb {
@@ -20,11 +24,25 @@ static int help_run(const struct options *o);
 
 #define HELP        OPTIONS_BIT(OPTION_HELP)
 #define BIT(option) OPTIONS_BIT(OPTION_##option)
+#define ASKS        (HELP | BIT(SOCKET)) /* of the running supervisor */
 
 static const struct verb verbs[] = {
 	{"run", " [-- COMMAND ARGS...]", "supervise, in the foreground", HELP | BIT(CONFIG), 0, INT_MAX, NULL},
 	{"check", "", "validate the configuration and print every mistake",
 		HELP | BIT(CONFIG) | BIT(PRINT) | BIT(SCHEMA), 0, 0, check_run},
+	{"status", "", "how everything is", ASKS | BIT(JSON) | BIT(WATCH), 0, 0, status_run},
+	{"start", " NAME...", "start workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
+	{"stop", " NAME...", "stop workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
+	{"restart", " NAME...", "stop and start workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
+	{"reload", "", "read the configuration again, as SIGHUP does", ASKS | BIT(DRY_RUN), 0, 0, act_reload_run},
+	{"logs", " [NAME...]", "recent output of workers", ASKS | BIT(FOLLOW) | BIT(LINES), 0, INT_MAX,
+		follow_logs_run},
+	{"events", "", "what happened, newest last", ASKS | BIT(FOLLOW) | BIT(LINES) | BIT(JSON), 0, 0,
+		follow_events_run},
+	{"drain", "", "begin to drain without stopping", ASKS | BIT(WAIT), 0, 0, act_drain_run},
+	{"undrain", "", "take a drain back", ASKS, 0, 0, act_drain_run},
+	{"probe", " live|ready|startup", "the answer of a probe as the exit code, for exec probes", ASKS, 1, 1,
+		probe_run},
 	{"version", "", "version, build, and the libraries it runs on", HELP, 0, 0, version_run},
 	{"help", " [COMMAND]", "this text, or that of a command", HELP, 0, 1, help_run},
 };

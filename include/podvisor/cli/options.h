@@ -21,7 +21,7 @@
 	X(OPTION_WAIT, 0, "wait", NULL, "wait until it is done")                                                 \
 	X(OPTION_DRY_RUN, 0, "dry-run", NULL, "only tell what would change")                                     \
 	X(OPTION_FOLLOW, 'f', "follow", NULL, "go on with what comes, until Ctrl-C")                             \
-	X(OPTION_LINES, 'n', "lines", "LINES", "so many of the newest lines (100)")                              \
+	X(OPTION_LINES, 'n', "lines", "LINES", "only so many, the newest (logs: 100)")                           \
 	X(OPTION_SOCKET, 0, "socket", "PATH",                                                                    \
 		"the supervisor's socket ($PODVISOR_SOCKET, else " OPTIONS_SOCKET_DEFAULT " and its fallbacks)") \
 	X(OPTION_HELP, 'h', "help", NULL, "this text")

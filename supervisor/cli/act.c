@@ -1,0 +1,220 @@
+#include "podvisor/cli/act.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "podvisor/cli/supervisor.h"
+#include "podvisor/cli/table.h"
+
+/* An answer that waited is late by what the network of one machine takes. */
+enum { WAITED_MS = SUPERVISOR_WAIT_S * 1000 + SUPERVISOR_PATIENCE_MS };
+/* Longer than any name that a configuration may give. */
+enum { NAME_MAX_BYTES = 100 };
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+	return value ? value : "";
+}
+
+/* ---- start, stop, restart ---- */
+
+static void free_calls(struct http_call *calls, int n)
+{
+	for (int i = 0; calls && i < n; i++)
+		buf_fini(&calls[i].body);
+	free(calls);
+}
+
+/* One request for each name, with what stands before and behind the name. */
+static struct http_call *make_calls(const struct options *o, const char *method, const char *behind)
+{
+	struct http_call *calls = calloc((size_t)o->n_names, sizeof(*calls));
+	for (int i = 0; calls && i < o->n_names; i++) {
+		char name[3 * NAME_MAX_BYTES + 1] = "";
+		if (http_call_escape(name, sizeof(name), o->names[i]) < 0)
+			name[0] = '\0'; /* check_names kept it out */
+		supervisor_call(&calls[i], method, "/api/v1/workers/%s%s", name, behind);
+	}
+	return calls;
+}
+
+/* Asks for all names at once: those that wait for each other are then done together. */
+static int ask_names(struct supervisor *s, const struct options *o, const char *method, const char *behind,
+	ms_t timeout_ms, struct http_call **out)
+{
+	*out = make_calls(o, method, behind);
+	if (!*out) {
+		fprintf(stderr, "podvisor %s: out of memory\n", o->verb);
+		return EX_SOFTWARE;
+	}
+	int code = supervisor_ask_all(s, *out, (size_t)o->n_names, timeout_ms);
+	for (int i = 0; code == 0 && i < o->n_names; i++) {
+		if ((*out)[i].status >= 300) {
+			supervisor_tell_refusal(s, &(*out)[i]);
+			code = (*out)[i].status < 500 ? 1 : EX_SOFTWARE;
+		}
+	}
+	return code;
+}
+
+/* One worker or browser behind the command: "api: ready (pid 123)". Whether it is as it was asked for. */
+static bool tell_one(const char *verb, const json_t *item, bool waited)
+{
+	const char *state = text(item, "state"), *reason = text(item, "reason");
+	const json_t *pid = json_object_get(item, "pid");
+	bool wants_down = strcmp(verb, "stop") == 0;
+	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available"));
+	table_put_clean(stdout, text(item, "name"));
+	fputs(": ", stdout);
+	table_put_state(stdout, table_wants_colour(stdout), state, state);
+	if (json_is_integer(pid))
+		printf(" (pid %lld)", (long long)json_integer_value(pid));
+	fputs(reason[0] ? ", " : "", stdout);
+	table_put_clean(stdout, reason);
+	fputc('\n', stdout);
+	return good;
+}
+
+static bool tell_list(const char *verb, const json_t *items, bool waited)
+{
+	bool good = true;
+	size_t i;
+	const json_t *item;
+	json_array_foreach(items, i, item) good = tell_one(verb, item, waited) && good;
+	return good;
+}
+
+static int tell_answer(const struct options *o, const struct http_call *call, const char *name)
+{
+	bool waited = !o->given[OPTION_NO_WAIT];
+	json_t *json = supervisor_json(call);
+	bool done = json_is_true(json_object_get(json, "done"));
+	bool good = tell_list(o->verb, json_object_get(json, "workers"), waited && done);
+	good = tell_list(o->verb, json_object_get(json, "browsers"), waited && done) && good;
+	if (!json) {
+		fprintf(stderr, "podvisor %s: the supervisor's answer is no JSON object\n", o->verb);
+	} else if (waited && !done) {
+		fprintf(stderr, "podvisor %s: %s is not done after %d minutes; it goes on\n", o->verb, name,
+			SUPERVISOR_WAIT_S / 60);
+		good = false;
+	}
+	json_decref(json);
+	return !json ? EX_SOFTWARE : good ? 0 : 1;
+}
+
+static int check_names(const struct options *o)
+{
+	for (int i = 0; i < o->n_names; i++) {
+		size_t len = strlen(o->names[i]);
+		if (len > 0 && len < NAME_MAX_BYTES)
+			continue;
+		fprintf(stderr, "podvisor %s: \"%.*s\" is no name of a worker or browser\n", o->verb, NAME_MAX_BYTES,
+			o->names[i]);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+int act_run(const struct options *o)
+{
+	struct supervisor s;
+	struct http_call *calls = NULL;
+	char behind[48];
+	bool wait = !o->given[OPTION_NO_WAIT];
+	supervisor_init(&s, o);
+	int code = check_names(o);
+	if (code)
+		return code;
+	/* Nothing is done when a name is wrong. */
+	code = ask_names(&s, o, "GET", "", SUPERVISOR_PATIENCE_MS, &calls);
+	free_calls(calls, o->n_names);
+	if (code)
+		return code;
+	snprintf(behind, sizeof(behind), "/%s", o->verb);
+	if (wait)
+		snprintf(behind, sizeof(behind), "/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
+	code = ask_names(&s, o, "POST", behind, wait ? WAITED_MS : SUPERVISOR_PATIENCE_MS, &calls);
+	if (code == 0)
+		for (int i = 0; i < o->n_names; i++) {
+			int one = tell_answer(o, &calls[i], o->names[i]);
+			code = code > one ? code : one;
+		}
+	free_calls(calls, o->n_names);
+	return code;
+}
+
+/* ---- reload ---- */
+
+static int tell_changes(const struct options *o, const json_t *answer)
+{
+	const json_t *changes = json_object_get(answer, "changes");
+	size_t i;
+	const json_t *change;
+	json_array_foreach(changes, i, change)
+	{
+		table_put_clean(stdout, json_string_value(change) ? json_string_value(change) : "");
+		fputc('\n', stdout);
+	}
+	if (json_array_size(changes) == 0)
+		printf("nothing %s\n", o->given[OPTION_DRY_RUN] ? "would change" : "changed");
+	return 0;
+}
+
+int act_reload_run(const struct options *o)
+{
+	struct supervisor s;
+	struct http_call call;
+	supervisor_init(&s, o);
+	supervisor_call(&call, "POST", "/api/v1/reload%s", o->given[OPTION_DRY_RUN] ? "?dry_run=1" : "");
+	int code = supervisor_ask(&s, &call, SUPERVISOR_PATIENCE_MS);
+	if (code == 0 && call.status != 200) {
+		supervisor_tell_refusal(&s, &call);
+		code = call.status == 422 || call.status == 409 ? EX_CONFIG : EX_SOFTWARE;
+	} else if (code == 0) {
+		json_t *json = supervisor_json(&call);
+		code = tell_changes(o, json);
+		json_decref(json);
+	}
+	buf_fini(&call.body);
+	return code;
+}
+
+/* ---- drain, undrain ---- */
+
+static int tell_drain(const struct options *o, const struct http_call *call)
+{
+	json_t *json = supervisor_json(call);
+	const char *state = text(json, "state"), *summary = text(json, "summary");
+	fputs("drain: ", stdout);
+	table_put_state(stdout, table_wants_colour(stdout), state, state);
+	fputs(summary[0] ? "; " : "", stdout);
+	table_put_clean(stdout, summary);
+	fputc('\n', stdout);
+	json_decref(json);
+	if (!o->given[OPTION_WAIT] || call->status == 200)
+		return 0;
+	fprintf(stderr, "podvisor %s: not drained after %d minutes; it goes on\n", o->verb, SUPERVISOR_WAIT_S / 60);
+	return 1;
+}
+
+int act_drain_run(const struct options *o)
+{
+	struct supervisor s;
+	struct http_call call;
+	bool wait = o->given[OPTION_WAIT];
+	supervisor_init(&s, o);
+	supervisor_call(&call, "POST", "/api/v1/%s", o->verb);
+	if (wait)
+		supervisor_call(&call, "POST", "/api/v1/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
+	int code = supervisor_ask(&s, &call, wait ? WAITED_MS : SUPERVISOR_PATIENCE_MS);
+	if (code == 0 && call.status >= 300) {
+		supervisor_tell_refusal(&s, &call);
+		code = call.status < 500 ? 1 : EX_SOFTWARE;
+	} else if (code == 0) {
+		code = tell_drain(o, &call);
+	}
+	buf_fini(&call.body);
+	return code;
+}

@@ -1,0 +1,271 @@
+#include "podvisor/cli/status.h"
+
+#include <string.h>
+
+#include "podvisor/cli/interrupt.h"
+#include "podvisor/cli/supervisor.h"
+#include "podvisor/cli/table.h"
+
+enum { WATCH_MS = 1000 };
+
+/* ---- fields, "" and -1 when they are not there ---- */
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+	return value ? value : "";
+}
+
+static double number(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	return json_is_number(value) ? json_number_value(value) : -1;
+}
+
+/* ---- cells ---- */
+
+static void put_text(struct table *t, const json_t *object, const char *key)
+{
+	table_cell(t, text(object, key));
+}
+
+static void put_state(struct table *t, const json_t *object)
+{
+	table_state(t, text(object, "state"));
+}
+
+static void put_number(struct table *t, const json_t *object, const char *key)
+{
+	double value = number(object, key);
+	if (value < 0)
+		table_cell(t, "-");
+	else
+		table_printf(t, "%.0f", value);
+}
+
+static void put_span(struct table *t, const json_t *object)
+{
+	char span[TABLE_TEXT_MAX];
+	table_cell(t, table_span(number(object, "since_seconds"), span));
+}
+
+static void put_size(struct table *t, const json_t *object, const char *key)
+{
+	char size[TABLE_TEXT_MAX];
+	table_size(number(object, key), size);
+	table_cell(t, size[0] ? size : "-");
+}
+
+/* The first of the fields that says something. */
+static void put_why(struct table *t, const json_t *object, const char *first, const char *second)
+{
+	const char *why = text(object, first);
+	table_cell(t, why[0] ? why : text(object, second));
+}
+
+/* ---- one row of each kind ---- */
+
+static void put_worker(struct table *t, const json_t *w)
+{
+	put_text(t, w, "name");
+	put_state(t, w);
+	put_span(t, w);
+	put_number(t, w, "pid");
+	put_number(t, w, "restarts");
+	put_why(t, w, "reason", "status_text");
+}
+
+static void put_browser(struct table *t, const json_t *b)
+{
+	put_text(t, b, "name");
+	put_state(t, b);
+	put_span(t, b);
+	put_number(t, b, "pid");
+	put_number(t, b, "recycles");
+	put_number(t, b, "sessions");
+	put_number(t, b, "pages");
+	put_size(t, b, "memory_bytes");
+	put_text(t, b, "listen");
+	put_text(t, b, "reason");
+}
+
+static void put_database(struct table *t, const json_t *d)
+{
+	put_text(t, d, "name");
+	put_state(t, d);
+	put_span(t, d);
+	if (number(d, "max_connections") < 0)
+		table_cell(t, "-");
+	else
+		table_printf(t, "%.0f of %.0f", number(d, "connections"), number(d, "max_connections"));
+	const char *reason = text(d, "reason"), *words = text(d, "text");
+	table_printf(t, "%s%s%s", reason, reason[0] && words[0] ? ": " : "", words);
+}
+
+static void put_volume(struct table *t, const json_t *v)
+{
+	char used[TABLE_TEXT_MAX], size[TABLE_TEXT_MAX];
+	put_text(t, v, "name");
+	put_state(t, v);
+	put_span(t, v);
+	if (number(v, "used_bytes") < 0)
+		table_printf(t, "? of %s", table_size(number(v, "size_bytes"), size));
+	else
+		table_printf(t, "%s of %s", table_size(number(v, "used_bytes"), used),
+			table_size(number(v, "size_bytes"), size));
+	put_text(t, v, "path");
+	put_text(t, v, "text");
+}
+
+static void put_gateway(struct table *t, const json_t *g)
+{
+	const json_t *connections = json_object_get(g, "connections");
+	put_text(t, g, "listen");
+	table_state(t, json_is_true(json_object_get(g, "listening")) ? "listening" : "closed");
+	put_number(t, connections, "http");
+	put_number(t, connections, "idle");
+	put_number(t, connections, "websocket");
+	put_number(t, g, "requests");
+}
+
+struct section {
+	const char *key;
+	int columns;
+	const char *titles[TABLE_COLUMNS_MAX];
+	void (*put)(struct table *t, const json_t *item);
+};
+
+static const struct section sections[] = {
+	{"workers", 6, {"WORKER", "STATE", "SINCE", "PID", "RESTARTS", "REASON"}, put_worker},
+	{"browsers", 10,
+		{"BROWSER", "STATE", "SINCE", "PID", "RECYCLES", "SESSIONS", "PAGES", "MEMORY", "LISTEN", "REASON"},
+		put_browser},
+	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database},
+	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume},
+	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway},
+};
+
+/* A list of items, or one item by itself. */
+static void print_section(FILE *to, const struct section *s, const json_t *value, bool coloured)
+{
+	bool single = json_is_object(value);
+	size_t n = single ? 1 : json_array_size(value);
+	struct table t;
+	if (n == 0)
+		return;
+	table_init(&t, s->columns);
+	for (int i = 0; i < s->columns; i++)
+		table_cell(&t, s->titles[i]);
+	for (size_t i = 0; i < n; i++)
+		s->put(&t, single ? value : json_array_get(value, i));
+	fputc('\n', to);
+	table_print(&t, to, coloured);
+	table_fini(&t);
+}
+
+static void print_lines(FILE *to, const json_t *lines, bool coloured, const char *state)
+{
+	size_t i;
+	const json_t *line;
+	json_array_foreach(lines, i, line)
+	{
+		fputs("  ", to);
+		table_put_state(to, coloured, state, json_string_value(line) ? json_string_value(line) : "");
+		fputc('\n', to);
+	}
+}
+
+static void print_head(FILE *to, const json_t *status, bool coloured)
+{
+	char span[TABLE_TEXT_MAX];
+	bool ready = json_is_true(json_object_get(status, "ready"));
+	table_put_clean(to, text(status, "instance"));
+	fputs(": ", to);
+	table_put_state(to, coloured, ready ? "ready" : "failed", ready ? "ready" : "not ready");
+	fprintf(to, ", up %s, pid %.0f, podvisor ", table_span(number(status, "uptime_seconds"), span),
+		number(status, "pid"));
+	table_put_clean(to, text(status, "version"));
+	fputc('\n', to);
+	print_lines(to, json_object_get(status, "reasons"), coloured, "failed");
+	print_lines(to, json_object_get(status, "remarks"), coloured, "degraded");
+}
+
+static void print_memory(FILE *to, const json_t *memory)
+{
+	char used[TABLE_TEXT_MAX], limit[TABLE_TEXT_MAX];
+	table_size(number(memory, "used_bytes"), used);
+	table_size(number(memory, "limit_bytes"), limit);
+	if (used[0])
+		fprintf(to, "memory: %s%s%s\n", used, limit[0] ? " of " : "", limit);
+}
+
+static void print_drain(FILE *to, const json_t *drain, bool coloured)
+{
+	char span[TABLE_TEXT_MAX];
+	const char *state = text(drain, "state"), *why = text(drain, "why"), *summary = text(drain, "summary");
+	if (!state[0])
+		return;
+	fputs("drain: ", to);
+	table_put_state(to, coloured, state, state);
+	if (strcmp(state, "serving") != 0) {
+		fprintf(to, " for %s", table_span(number(drain, "since_seconds"), span));
+		fputs(why[0] ? " because of " : "", to);
+		table_put_clean(to, why);
+		if (table_span(number(drain, "remaining_seconds"), span)[0])
+			fprintf(to, ", at most %s to go", span);
+	}
+	fputs(summary[0] ? "; " : "", to);
+	table_put_clean(to, summary);
+	fputc('\n', to);
+}
+
+void status_print(FILE *to, const json_t *status, bool coloured)
+{
+	print_head(to, status, coloured);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		print_section(to, &sections[i], json_object_get(status, sections[i].key), coloured);
+	fputc('\n', to);
+	print_drain(to, json_object_get(status, "drain"), coloured);
+	print_memory(to, json_object_get(status, "memory"));
+}
+
+/* ---- the command ---- */
+
+static void show(const struct options *o, const json_t *status)
+{
+	if (o->given[OPTION_JSON]) {
+		json_dumpf(status, stdout, o->given[OPTION_WATCH] ? JSON_COMPACT : JSON_INDENT(2));
+		fputc('\n', stdout);
+	} else {
+		status_print(stdout, status, table_wants_colour(stdout));
+	}
+}
+
+static int show_once(const struct options *o, struct supervisor *s)
+{
+	json_t *status;
+	int code = supervisor_get_json(s, "/api/v1/status", &status);
+	if (code)
+		return code;
+	/* Home, and clear what is below: a screen that is redrawn in place. */
+	if (o->given[OPTION_WATCH] && !o->given[OPTION_JSON] && table_wants_colour(stdout))
+		fputs("\033[H\033[J", stdout);
+	show(o, status);
+	json_decref(status);
+	return 0;
+}
+
+int status_run(const struct options *o)
+{
+	struct supervisor s;
+	supervisor_init(&s, o);
+	if (!o->given[OPTION_WATCH])
+		return show_once(o, &s);
+	s.cancel_fd = interrupt_open();
+	setvbuf(stdout, NULL, _IOFBF, 64 << 10); /* one write a picture: no flicker */
+	int code;
+	while ((code = show_once(o, &s)) == 0 && fflush(stdout) == 0)
+		if (interrupt_wait(s.cancel_fd, WATCH_MS))
+			return 0;
+	return code < 0 ? 0 : code;
+}

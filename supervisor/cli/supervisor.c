@@ -1,0 +1,143 @@
+#include "podvisor/cli/supervisor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "podvisor/io/runtime_dir.h"
+
+#define BODY_MAX (64 << 20) /* the status of 4096 workers is about 6 MiB */
+
+void supervisor_init(struct supervisor *s, const struct options *o)
+{
+	const char *variable = getenv("PODVISOR_SOCKET");
+	*s = (struct supervisor){.verb = o->verb, .cancel_fd = -1};
+	s->given = o->given[OPTION_SOCKET] ? o->socket : variable && variable[0] ? variable : NULL;
+}
+
+void supervisor_call(struct http_call *call, const char *method, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	*call = (struct http_call){.method = method};
+	vsnprintf(call->target, sizeof(call->target), fmt, args);
+	va_end(args);
+	buf_init(&call->body, BODY_MAX);
+}
+
+/* Nobody listens at that path: another may be the right one. */
+static bool is_absent(int rc)
+{
+	return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EACCES || rc == -ENOTDIR || rc == -ENAMETOOLONG;
+}
+
+static int candidate(const struct supervisor *s, int i, char *path, size_t size)
+{
+	if (!s->given)
+		return runtime_dir_candidate(i, OPTIONS_SOCKET_DEFAULT, path, size);
+	if (i > 0 || (size_t)snprintf(path, size, "%s", s->given) >= size)
+		return -ENOENT;
+	return 0;
+}
+
+static int give_up(const struct supervisor *s, const struct err *err)
+{
+	fprintf(stderr, "podvisor %s: %s: %s\n", s->verb, s->path, err->text);
+	return err->code == -ECONNRESET || err->code == -ETIMEDOUT || is_absent(err->code) ? EX_UNAVAILABLE
+											   : EX_SOFTWARE;
+}
+
+/* Tries the places one after another; the first that answers is remembered. */
+static int ask_first(struct supervisor *s, struct http_call *calls, size_t n, ms_t timeout_ms)
+{
+	struct buf tried;
+	struct err err = {0};
+	char path[sizeof(s->path)];
+	int rc = -ENOENT;
+	buf_init(&tried, 4096);
+	for (int i = 0; i < RUNTIME_DIR_CANDIDATES && is_absent(rc); i++) {
+		rc = -ENOENT;
+		if (candidate(s, i, path, sizeof(path)) < 0)
+			continue;
+		rc = http_call_all(path, calls, n, timeout_ms, s->cancel_fd, &err);
+		if (is_absent(rc))
+			buf_printf(&tried, "%s%s (%s)", tried.len ? ", " : "", path, err.text);
+	}
+	if (!is_absent(rc)) {
+		snprintf(s->path, sizeof(s->path), "%s", path);
+		rc = rc == 0 || rc == -ECANCELED ? rc : give_up(s, &err);
+	} else {
+		fprintf(stderr, "podvisor %s: no supervisor answers; tried %s\n", s->verb,
+			tried.len  ? buf_str(&tried)
+			: s->given ? "nothing: the path of the socket is too long"
+				   : "nothing");
+		rc = EX_UNAVAILABLE;
+	}
+	buf_fini(&tried);
+	return rc;
+}
+
+int supervisor_ask_all(struct supervisor *s, struct http_call *calls, size_t n, ms_t timeout_ms)
+{
+	struct err err;
+	if (!s->path[0])
+		return ask_first(s, calls, n, timeout_ms);
+	int rc = http_call_all(s->path, calls, n, timeout_ms, s->cancel_fd, &err);
+	if (rc == 0 || rc == -ECANCELED)
+		return rc;
+	if (is_absent(rc) || rc == -ECONNRESET)
+		err_set(&err, rc, "the supervisor went away");
+	return give_up(s, &err);
+}
+
+int supervisor_ask(struct supervisor *s, struct http_call *call, ms_t timeout_ms)
+{
+	return supervisor_ask_all(s, call, 1, timeout_ms);
+}
+
+json_t *supervisor_json(const struct http_call *call)
+{
+	json_t *json = json_loadb(buf_str(&call->body), call->body.len, 0, NULL);
+	if (json_is_object(json))
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+void supervisor_tell_refusal(const struct supervisor *s, const struct http_call *call)
+{
+	json_t *json = supervisor_json(call);
+	const char *error = json_string_value(json_object_get(json, "error"));
+	const json_t *mistakes = json_object_get(json, "mistakes");
+	size_t i;
+	const json_t *mistake;
+	json_array_foreach(mistakes, i, mistake)
+		fprintf(stderr, "%s\n", json_string_value(mistake) ? json_string_value(mistake) : "");
+	if (error)
+		fprintf(stderr, "podvisor %s: %s\n", s->verb, error);
+	else
+		fprintf(stderr, "podvisor %s: the supervisor answered %d\n", s->verb, call->status);
+	json_decref(json);
+}
+
+int supervisor_get_json(struct supervisor *s, const char *target, json_t **out)
+{
+	struct http_call call;
+	supervisor_call(&call, "GET", "%s", target);
+	int code = supervisor_ask(s, &call, SUPERVISOR_PATIENCE_MS);
+	if (code == 0 && call.status != 200) {
+		supervisor_tell_refusal(s, &call);
+		code = call.status < 500 ? 1 : EX_SOFTWARE;
+	}
+	if (code == 0) {
+		*out = supervisor_json(&call);
+		if (!*out) {
+			fprintf(stderr, "podvisor %s: the supervisor's answer is no JSON object\n", s->verb);
+			code = EX_SOFTWARE;
+		}
+	}
+	buf_fini(&call.body);
+	return code;
+}
