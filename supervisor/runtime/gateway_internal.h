@@ -19,7 +19,7 @@
 #include "podvisor/io/listener.h"
 #include "podvisor/io/stream.h"
 #include "podvisor/model/closing.h"
-#include "podvisor/runtime/gateway.h"
+#include "podvisor/runtime/context.h"
 #include "podvisor/wire/http1.h"
 #include "podvisor/wire/http1_chunked.h"
 #include "podvisor/wire/websocket.h"
@@ -29,6 +29,8 @@
 #define GATEWAY_FORWARD_FIELDS      4
 
 enum gateway_mode { GATEWAY_CLOSED, GATEWAY_SERVING, GATEWAY_LAME_DUCK, GATEWAY_DRAINING };
+
+struct gateways;
 
 struct gateway_network {
 	int family;

@@ -6,6 +6,8 @@
 
 #define IDLE_CODE   WEBSOCKET_GOING_AWAY
 #define IDLE_REASON "idle for too long"
+/* The most that a backend can have written before its slot and that we cannot see yet: its send buffer (tcp_wmem). */
+#define UNSEEN_BYTES (4 * 1024 * 1024)
 
 /* Two streams and what is known of the two directions; no buffer. */
 struct gateway_tunnel {
@@ -16,7 +18,7 @@ struct gateway_tunnel {
 	struct websocket_tracker up, down; /* client to backend, backend to client */
 	struct closing closing;
 	struct deadline deadline;
-	size_t must_pass; /* what the backend had sent before the slot, and has not passed yet */
+	size_t catch_up; /* the slot has come, and so much may still be on its way that was written before; see step */
 	ms_t active_at; /* the last byte, when there is an idle limit */
 	ms_t gone_at; /* one side has ended; the other one may for as long as the linger time */
 	uint16_t route;
@@ -155,8 +157,8 @@ static void send_close(struct gateway_tunnel *t)
 static struct closing_view view_of(const struct gateway_tunnel *t)
 {
 	return (struct closing_view){
-		.at_message = websocket_is_at(&t->down, WEBSOCKET_AT_MESSAGE) && !t->must_pass,
-		.at_frame = websocket_is_at(&t->down, WEBSOCKET_AT_FRAME) && !t->must_pass,
+		.at_message = websocket_is_at(&t->down, WEBSOCKET_AT_MESSAGE) && !t->catch_up,
+		.at_frame = websocket_is_at(&t->down, WEBSOCKET_AT_FRAME) && !t->catch_up,
 		.sound = !t->down.fault,
 		.backend_closed = t->down.closed && !t->muted,
 		.client_closed = t->up.closed,
@@ -170,11 +172,14 @@ static struct closing_view view_of(const struct gateway_tunnel *t)
 static bool step(struct gateway_tunnel *t)
 {
 	ms_t now = gateway_now(t->g);
-	/* What the backend had finished before the slot may lie unread; it goes first. */
-	if (t->closing.state == CLOSING_SLOT && clock_due(t->closing.at, now) && t->backend && !t->backend_gone)
-		t->must_pass = stream_unread(t->backend);
+	/* What the backend had finished before the slot goes first. If some of it lies unread here, more may lie in
+	 * the backend's own buffer: the backlog is over when nothing is unread any more. */
+	bool slot_comes = t->closing.state == CLOSING_SLOT && clock_due(t->closing.at, now);
+	size_t unread = slot_comes && t->backend && !t->backend_gone ? stream_unread(t->backend) : 0;
+	if (unread)
+		t->catch_up = unread + UNSEEN_BYTES;
 	if (t->closing.state == CLOSING_MESSAGE && clock_due(t->closing.at, now))
-		t->must_pass = 0; /* it does not get through: any boundary will do */
+		t->catch_up = 0; /* it does not get through: any boundary will do */
 	struct closing_view view = view_of(t);
 	switch (closing_step(&t->closing, &view, &config_of(t)->drain, now)) {
 	case CLOSING_SEND:
@@ -215,7 +220,7 @@ void gateway_tunnel_undrain(struct gateway_tunnel *t)
 	if (!t->for_drain || !closing_take_back(&t->closing))
 		return;
 	t->for_drain = false;
-	t->must_pass = 0;
+	t->catch_up = 0;
 	rearm(t);
 }
 
@@ -250,14 +255,15 @@ static size_t follow_down(struct gateway_tunnel *t, char *bytes, size_t n)
 {
 	bool look = closing_wants_boundary(&t->closing);
 	size_t m = 0;
-	if (look && t->must_pass == 0)
+	if (look && !t->catch_up)
 		m = websocket_track(&t->down, (struct span){bytes, n},
 			t->closing.state == CLOSING_MESSAGE ? WEBSOCKET_AT_MESSAGE : WEBSOCKET_AT_FRAME);
 	if (m)
 		return m;
-	m = look && t->must_pass && t->must_pass < n ? t->must_pass : n;
-	t->must_pass -= t->must_pass < m ? t->must_pass : m;
-	return websocket_track(&t->down, (struct span){bytes, m}, WEBSOCKET_AT_NOTHING);
+	t->catch_up -= t->catch_up < n ? t->catch_up : n;
+	if (t->catch_up && stream_unread(t->backend) == 0)
+		t->catch_up = 0;
+	return websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
 }
 
 static void discard(struct gateway_tunnel *t, char *bytes, size_t n)
