@@ -105,6 +105,8 @@ void listener_pause(struct listener *l)
 
 void listener_resume(struct listener *l)
 {
+	if (!l->paused)
+		return;
 	l->paused = false;
 	watch(l);
 }
