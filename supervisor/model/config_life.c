@@ -70,5 +70,7 @@ struct config *config_for_command(char *const argv[])
 	}
 	free(c->control.listen);
 	c->control.listen = NULL;
+	/* As quiet as the command itself: its stderr is shared with the log. */
+	c->log.level = LOG_WARN;
 	return c;
 }

@@ -1117,6 +1117,7 @@ static void a_command_alone_is_one_critical_worker(void **state)
 	assert_int_equal(w->stop.timeout, 10000);
 	assert_int_equal(w->n_depends_on, 0);
 	assert_null(c->control.listen);
+	assert_int_equal(c->log.level, LOG_WARN);
 	assert_string_equal(c->control.socket, "/run/podvisor/control.sock");
 	assert_false(c->gateway.present);
 	config_release(c);
