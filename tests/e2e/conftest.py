@@ -26,7 +26,7 @@ def podvisor():
     complaints = []
     for pod in started:
         if pod.process.poll() is None:
-            pod.signal(signal.SIGTERM)
+            pod.send(signal.SIGTERM)
             try:
                 pod.wait_end()
             except AssertionError as e:

@@ -261,7 +261,7 @@ class Podvisor:
 
     # Its end
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def wait_end(self, seconds=20):
@@ -274,7 +274,7 @@ class Podvisor:
     def stop(self, seconds=20, number=signal.SIGTERM):
         """Signals it, waits for its end, asserts that nothing is left; returns the exit code."""
         if self.process.poll() is None:
-            self.signal(number)
+            self.send(number)
         code = self.wait_end(seconds)
         self.assert_nothing_left()
         return code

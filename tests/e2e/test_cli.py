@@ -1,0 +1,682 @@
+"""The command line: what each command asks, prints and ends with, first against canned answers of docs/api.md
+(every answer, also the odd ones), then against a real podvisor."""
+import http.server
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+
+import pytest
+
+from podvisor import PROGRAM, SLOWER, cli, wait_until
+
+VERBS = ["run", "check", "status", "start", "stop", "restart", "reload", "logs", "events", "drain", "undrain", "probe", "version"]
+ASKING = {"status": [], "start": ["api"], "stop": ["api"], "restart": ["api"], "reload": [], "logs": [], "events": [],
+          "drain": [], "undrain": [], "probe": ["ready"]}
+
+WORKER = {"name": "api", "worker": "api", "instance": 0, "kind": "service", "critical": True, "state": "ready", "reason": "",
+          "since": "2026-11-24T03:10:45.123Z", "since_seconds": 200.5, "wanted": True, "available": True, "pid": 123, "run": 5,
+          "started": "2026-11-24T03:10:44.000Z", "uptime_seconds": 13.6, "next_start": None, "status_text": "serving",
+          "depends_on": [], "restarts": 3, "restarts_by_reason": {"exit": 3}, "exits": {"ok": 0, "failed": 3, "signaled": 0},
+          "last_exit": None, "checks": [], "usage": None}
+BACKOFF = {**WORKER, "name": "indexer", "worker": "indexer", "state": "backoff", "reason": "exited with code 1", "pid": None,
+           "since_seconds": 0.4, "restarts": 12, "available": False, "status_text": ""}
+FAILED = {**BACKOFF, "name": "valuation", "state": "failed", "reason": "exited with code 3 too often"}
+BROWSER = {"name": "chrome", "critical": False, "state": "ready", "reason": "", "since": "", "since_seconds": 93784, "wanted": True,
+           "available": True, "pid": 200, "generation": 2, "listen": "127.0.0.1:9222", "volume": "chrome", "recycles": 1,
+           "sessions": 1, "pages": 3, "processes": 9, "memory_bytes": 314572800, "sandboxed": True}
+DRAIN = {"state": "serving", "since": "", "since_seconds": 3.2, "why": "", "remaining_seconds": None, "summary": ""}
+STATUS = {
+    "instance": "backend-7d9f", "version": "1.0.0", "pid": 1, "time": "2026-11-24T03:10:45.123Z", "uptime_seconds": 645.123,
+    "live": True, "ready": False, "started_up": True, "reasons": ["worker:indexer: backoff: exited with code 1"],
+    "remarks": ["postgres:main: degraded: slow"], "last_event": 42,
+    "workers": [WORKER, BACKOFF], "browsers": [BROWSER],
+    "volumes": [{"name": "tmp", "path": "/tmp", "state": "ready", "text": "", "since_seconds": 1.5, "size_bytes": 1 << 30,
+                 "used_bytes": 4096}],
+    "postgres": [{"name": "main", "state": "degraded", "reason": "slow", "text": "a check took 700ms", "since_seconds": 60.1,
+                  "connections": 12, "max_connections": 100}],
+    "gateway": {"listen": "0.0.0.0:8080", "listening": True, "connections": {"http": 4, "idle": 2, "websocket": 17}, "requests": 1200},
+    "drain": DRAIN, "memory": {"limit_bytes": 4 << 30, "used_bytes": 1 << 30},
+}
+EVENTS = [{"seq": 41, "time": "2026-11-24T03:10:45.123Z", "level": "info", "thing": "worker", "subject": "api", "what": "ready",
+           "text": "ready: its readiness check passed"},
+          {"seq": 42, "time": "2026-11-24T03:10:46.000Z", "level": "warn", "thing": "pod", "subject": "", "what": "drain",
+           "text": "lame duck"}]
+
+
+def acted(*workers, done=True):
+    return (200 if done else 202), {"done": done, "workers": list(workers), "browsers": []}
+
+
+class Canned:
+    """A supervisor at a Unix socket that answers what it was told to, and remembers what it was asked.
+
+    answers: {"GET /path?query": value}; the query may be left out. A value is (status, body), a function of the
+    request's words that returns one, or a list of them, given one after another, the last for ever. A body that
+    is no str is JSON; None breaks the connection off."""
+
+    def __init__(self, path):
+        self.path, self.answers, self.asked = str(path), {}, []
+        self.lock = threading.Lock()
+        canned = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                canned.answer(self)
+            do_POST = do_GET
+
+            def address_string(self):
+                return "unix"
+
+            def log_message(self, *_):
+                pass
+
+        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+            daemon_threads = True
+
+        self.server = Server(self.path, Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
+
+    def find(self, words):
+        with self.lock:
+            self.asked.append(words)
+            value = self.answers.get(words, self.answers.get(words.partition("?")[0], (404, {"error": "no such path"})))
+            if isinstance(value, list):
+                value = value.pop(0) if len(value) > 1 else value[0]
+        return value(words) if callable(value) else value
+
+    def answer(self, handler):
+        status, body = self.find(f"{handler.command} {handler.path}")
+        if body is None:
+            handler.close_connection = True
+            return
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    def close(self):
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.thread.join()
+            os.unlink(self.path)
+            self.server = None
+
+    def cli(self, *words, **more):
+        return cli(*words, socket_path=self.path, **more)
+
+    def start(self, *words, env=None, stdout=subprocess.PIPE):
+        return subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                                env={**os.environ, "PODVISOR_SOCKET": self.path, **(env or {})})
+
+
+@pytest.fixture
+def canned(directory):
+    server = Canned(os.path.join(directory, "control.sock"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def processes():
+    """Commands that run on; each is ended with the test."""
+    started = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in process.stdout, process.stderr:
+            if pipe:
+                pipe.close()
+
+
+def read_until(pipe, text, seconds=10):
+    """What a pipe or terminal gave until text was in it."""
+    got, end = b"", time.monotonic() + seconds * SLOWER
+    while text not in got:
+        readable, _, _ = select.select([pipe], [], [], max(0, end - time.monotonic()))
+        assert readable, f"{text!r} did not come: {got!r}"
+        try:
+            more = os.read(pipe if isinstance(pipe, int) else pipe.fileno(), 65536)
+        except OSError:
+            more = b""  # a terminal whose other end is closed
+        assert more, f"it ended before {text!r}: {got!r}"
+        got += more
+    return got
+
+
+def ended(process, seconds=10):
+    out, err = process.communicate(timeout=seconds * SLOWER)
+    return process.returncode, out, err.decode()
+
+
+# ---- words, help, usage ----
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_explains_itself_on_stdout(verb):
+    done = cli(verb, "--help")
+    assert done.code == 0 and done.err == ""
+    assert done.out.startswith(f"usage: podvisor {verb}")
+    assert "--help" in done.out
+    assert cli("help", verb).out == done.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_lists_every_command(words):
+    done = cli(*words)
+    assert done.code == 0 and done.err == ""
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", done.out, re.M)
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ([], "usage: podvisor COMMAND"),
+    (["statsu"], 'there is no command "statsu" (did you mean "status"?)'),
+    (["xyzzy"], 'there is no command "xyzzy"; `podvisor help` lists them'),
+    (["help", "drian"], 'did you mean "drain"?'),
+    (["status", "--jsno"], "there is no option --jsno (did you mean --json?)"),
+    (["status", "-x"], "there is no option -x"),
+    (["status", "--json=1"], "--json takes no value"),
+    (["status", "--no-wait"], "there is no option --no-wait"),
+    (["status", "api"], '"api" is not expected'),
+    (["logs", "-n"], "--lines needs a value"),
+    (["logs", "-n", "ten"], '--lines takes a number from 0 to 10000, not "ten"'),
+    (["logs", "-n", "-1"], '--lines takes a number'),
+    (["logs", "-n", "10001"], '--lines takes a number'),
+    (["start"], "a name is missing"),
+    (["start", ""], '"" is no name of a worker or browser'),
+    (["restart", "x" * 200], "is no name of a worker or browser"),
+    (["probe"], "a name is missing"),
+    (["probe", "redy"], 'there is no probe "redy" (live, ready or startup)'),
+    (["probe", "live", "ready"], '"ready" is not expected'),
+    (["check", "-c"], "--config needs a value"),
+    (["version", "--json"], "there is no option --json"),
+])
+def test_a_usage_error_is_one_sentence_and_64(words, sentence):
+    done = cli(*words)
+    assert done.code == 64
+    assert done.out == ""
+    assert sentence in done.err
+
+
+def test_options_and_names_may_be_mixed(canned):
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "GET /api/v1/workers/b": acted(WORKER),
+                      "POST /api/v1/workers/api/stop": acted(WORKER, done=False),
+                      "POST /api/v1/workers/b/stop": acted(WORKER, done=False)}
+    assert canned.cli("stop", "api", "--no-wait", "b").code == 0
+    assert canned.cli("stop", "--no-wait", "--", "api", "b").code == 0
+
+
+def test_version_names_the_libraries():
+    done = cli("version")
+    assert done.code == 0
+    for name in "libuv", "libpq", "libcurl", "jansson", "libwebsockets":
+        assert re.search(rf"^{name}: \d+\.\d+|^{name}: libcurl/\d+\.\d+", done.out, re.M), done
+    assert re.match(r"podvisor \S+\nbuild: (gcc|clang) ", done.out)
+    assert cli("--version").out == done.out
+
+
+def test_an_answer_that_cannot_be_written_is_no_success():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 70
+    assert "No space left" in done.stderr
+
+
+# ---- check ----
+
+def test_check_says_ok_and_prints_what_counts(directory):
+    file = os.path.join(directory, "podvisor.json")
+    with open(file, "w") as out:
+        json.dump({"control": {"token": "${file:" + directory + "/token}"},
+                   "workers": {"api": {"command": ["/bin/true"]}}}, out)
+    with open(os.path.join(directory, "token"), "w") as out:
+        out.write("sesame-open\n")
+    done = cli("check", "-c", file)
+    assert (done.code, done.out, done.err) == (0, f"{file}: ok\n", "")
+    done = cli("check", "--config", file, "--print")
+    assert done.code == 0 and "sesame" not in done.out
+    assert json.loads(done.out)["workers"]["api"]["restart"]["policy"] == "always"
+
+
+def test_check_tells_every_mistake_and_78(directory):
+    file = os.path.join(directory, "podvisor.json")
+    with open(file, "w") as out:
+        out.write('{\n  "workers": {\n    "api": { "comand": ["x"], "instances": "two" }\n  }\n}\n')
+    done = cli("check", "-c", file)
+    assert done.code == 78 and done.out == ""
+    assert re.search(rf'^{re.escape(file)}:3:\d+: workers\.api\.comand: .*did you mean "command"', done.err, re.M)
+    assert re.search(rf"^{re.escape(file)}:3:\d+: workers\.api\.instances: ", done.err, re.M)
+    absent = cli("check", "-c", os.path.join(directory, "absent.json"))
+    assert absent.code == 78 and absent.err.count("\n") == 1 and "absent.json" in absent.err
+
+
+def test_the_schema_is_json():
+    done = cli("check", "--schema")
+    assert done.code == 0
+    assert "workers" in json.loads(done.out)["properties"]
+
+
+# ---- nobody answers ----
+
+@pytest.mark.parametrize("verb", ASKING)
+def test_without_a_supervisor_a_command_says_where_it_looked_and_69(directory, verb):
+    path = os.path.join(directory, "nobody.sock")
+    done = cli(verb, *ASKING[verb], "--socket", path)
+    assert done.code == 69 and done.out == ""
+    assert done.err == f"podvisor {verb}: no supervisor answers; tried {path} (No such file or directory)\n"
+
+
+def test_a_stale_socket_is_nobody(directory):
+    path = os.path.join(directory, "stale.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+    done = cli("status", socket_path=path)
+    assert done.code == 69
+    assert f"{path} (Connection refused)" in done.err
+
+
+def test_the_fallbacks_are_tried_and_named(directory):
+    done = cli("status", env={"XDG_RUNTIME_DIR": directory})
+    if done.code == 0:
+        pytest.skip("a podvisor of this machine's own answers at a default socket")
+    assert done.code == 69
+    for path in "/run/podvisor/control.sock", f"{directory}/podvisor/control.sock", f"/tmp/podvisor-{os.getuid()}/control.sock":
+        assert f"{path} (" in done.err
+
+
+def test_a_fallback_that_answers_is_used(directory):
+    if os.path.exists("/run/podvisor/control.sock"):
+        pytest.skip("a podvisor of this machine's own answers at a default socket")
+    os.mkdir(os.path.join(directory, "podvisor"))
+    server = Canned(os.path.join(directory, "podvisor", "control.sock"))
+    try:
+        server.answers = {"GET /livez": (200, "ok\n")}
+        assert cli("probe", "live", env={"XDG_RUNTIME_DIR": directory}).code == 0
+        # A socket that was named is the only one: no other pod is acted on in its place.
+        done = cli("probe", "live", "--socket", os.path.join(directory, "other"), env={"XDG_RUNTIME_DIR": directory})
+        assert done.code == 69
+        done = cli("probe", "live", socket_path=os.path.join(directory, "other"), env={"XDG_RUNTIME_DIR": directory})
+        assert done.code == 69
+    finally:
+        server.close()
+
+
+def test_the_option_wins_over_the_variable(canned, directory):
+    canned.answers = {"GET /livez": (200, "ok\n")}
+    done = cli("probe", "live", "--socket", canned.path, socket_path=os.path.join(directory, "other"))
+    assert (done.code, done.out) == (0, "ok\n")
+
+
+def test_a_path_too_long_for_a_socket_is_said(directory):
+    done = cli("status", "--socket", directory + "/" + "x" * 120)
+    assert done.code == 69 and "too long" in done.err
+
+
+def test_a_supervisor_that_breaks_off_is_69(canned):
+    canned.answers = {"GET /api/v1/status": (200, None)}
+    done = canned.cli("status")
+    assert done.code == 69
+    assert done.err == f"podvisor status: {canned.path}: the answer broke off\n"
+
+
+def test_an_answer_that_is_no_json_is_70(canned):
+    canned.answers = {"GET /api/v1/status": (200, "<html>")}
+    done = canned.cli("status")
+    assert done.code == 70 and "no JSON object" in done.err
+
+
+def test_proxies_of_the_environment_have_no_part_in_it(canned):
+    canned.answers = {"GET /livez": (200, "ok\n")}
+    env = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")}
+    assert canned.cli("probe", "live", env=env).code == 0
+
+
+# ---- status ----
+
+STATUS_TEXT = """\
+backend-7d9f: not ready, up 10m45s, pid 1, podvisor 1.0.0
+  worker:indexer: backoff: exited with code 1
+  postgres:main: degraded: slow
+
+WORKER   STATE    SINCE  PID  RESTARTS  REASON
+api      ready    3m20s  123  3         serving
+indexer  backoff  0s     -    12        exited with code 1
+
+BROWSER  STATE  SINCE  PID  RECYCLES  SESSIONS  PAGES  MEMORY   LISTEN          REASON
+chrome   ready  1d2h   200  1         1         3      300.0Mi  127.0.0.1:9222
+
+DATABASE  STATE     SINCE  CONNECTIONS  REASON
+main      degraded  1m     12 of 100    slow: a check took 700ms
+
+VOLUME  STATE  SINCE  USED            PATH  REASON
+tmp     ready  1s     4.0Ki of 1.0Gi  /tmp
+
+GATEWAY       STATE      HTTP  IDLE  WEBSOCKETS  REQUESTS
+0.0.0.0:8080  listening  4     2     17          1200
+
+drain: serving
+memory: 1.0Gi of 4.0Gi
+"""
+
+
+def test_status_is_aligned_for_people(canned):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    done = canned.cli("status")
+    assert done.code == 0 and done.err == ""
+    assert done.out == STATUS_TEXT
+
+
+def test_status_as_json_is_what_the_api_said(canned):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    done = canned.cli("status", "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == STATUS
+
+
+def test_an_empty_podvisor_has_a_short_status(canned):
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "ready": True, "reasons": [], "remarks": [], "workers": [],
+                                                   "browsers": [], "volumes": [], "postgres": [], "gateway": None,
+                                                   "memory": {"limit_bytes": None, "used_bytes": None}})}
+    assert canned.cli("status").out == "backend-7d9f: ready, up 10m45s, pid 1, podvisor 1.0.0\n\ndrain: serving\n"
+
+
+def test_a_drain_tells_why_and_how_long(canned):
+    drain = {**DRAIN, "state": "draining", "why": "SIGTERM", "remaining_seconds": 48.2}
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "drain": drain})}
+    assert "drain: draining for 3s because of SIGTERM, at most 48s to go\n" in canned.cli("status").out
+
+
+def test_fields_that_are_missing_or_odd_do_not_break_the_status(canned):
+    odd = {"workers": [{}, {"name": 7, "state": None, "pid": "x"}, 3], "browsers": {}, "postgres": None, "volumes": [{}],
+           "gateway": [], "drain": 4, "memory": []}
+    canned.answers = {"GET /api/v1/status": (200, odd)}
+    done = canned.cli("status")
+    assert done.code == 0
+    canned.answers = {"GET /api/v1/status": (200, {})}
+    assert canned.cli("status").code == 0
+
+
+def test_a_worker_cannot_write_to_the_terminal_of_who_looks(canned):
+    evil = {**WORKER, "status_text": "\033]0;title\007\nline", "name": "\033[2Japi"}
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "workers": [evil]})}
+    out = canned.cli("status").out
+    assert "\033" not in out and "\007" not in out
+    assert "?[2Japi" in out and "?]0;title??line" in out
+
+
+def on_a_terminal(canned, words, until, env=None):
+    """What a command writes to a terminal, until something was in it."""
+    ours, theirs = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    process = subprocess.Popen([PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+                               env={**environment, "PODVISOR_SOCKET": canned.path, "TERM": "xterm", **(env or {})})
+    os.close(theirs)
+    try:
+        return read_until(ours, until).decode(), process.wait(10 * SLOWER)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_colours_are_for_terminals_that_want_them(canned):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    coloured, code = on_a_terminal(canned, ["status"], b"4.0Gi")
+    assert code == 0
+    assert "\033[32mready\033[0m" in coloured and "\033[33mbackoff\033[0m" in coloured
+    assert "\033[31mnot ready\033[0m" in coloured
+    plain = re.sub(r"\033\[\d+m", "", coloured).replace("\r\n", "\n")
+    assert plain == canned.cli("status").out, "colours must not move columns"
+    for env in {"NO_COLOR": "1"}, {"TERM": "dumb"}:
+        assert "\033" not in on_a_terminal(canned, ["status"], b"4.0Gi", env)[0]
+
+
+def test_a_watched_status_ends_with_ctrl_c_and_0(canned, processes):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    processes.append(canned.start("status", "--watch", "--json"))
+    lines = read_until(processes[0].stdout, b"}\n{").split(b"\n")
+    assert json.loads(lines[0]) == STATUS
+    processes[0].send_signal(signal.SIGINT)
+    code, _, err = ended(processes[0])
+    assert (code, err) == (0, "")
+
+
+def test_a_watched_status_ends_with_69_when_the_supervisor_goes(canned, processes):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    processes.append(canned.start("status", "--watch"))
+    read_until(processes[0].stdout, b"memory:")
+    canned.close()
+    code, _, err = ended(processes[0])
+    assert code == 69 and err == f"podvisor status: {canned.path}: the supervisor went away\n"
+
+
+# ---- start, stop, restart ----
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_a_command_waits_until_it_is_done(canned, verb):
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), f"POST /api/v1/workers/api/{verb}": acted(WORKER)}
+    done = canned.cli(verb, "api")
+    assert (done.code, done.out, done.err) == (0, "api: ready (pid 123)\n", "")
+    assert canned.asked[-1] == f"POST /api/v1/workers/api/{verb}?wait=600"
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_no_wait_does_not(canned, verb):
+    starting = {**WORKER, "state": "starting", "available": False}
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), f"POST /api/v1/workers/api/{verb}": acted(starting, done=False)}
+    done = canned.cli(verb, "--no-wait", "api")
+    assert (done.code, done.out) == (0, "api: starting (pid 123)\n")
+    assert canned.asked[-1] == f"POST /api/v1/workers/api/{verb}"
+
+
+def test_a_worker_that_failed_is_1_with_its_reason(canned):
+    canned.answers = {"GET /api/v1/workers/valuation": acted(FAILED), "POST /api/v1/workers/valuation/restart": acted(FAILED)}
+    done = canned.cli("restart", "valuation")
+    assert (done.code, done.out) == (1, "valuation: failed, exited with code 3 too often\n")
+
+
+def test_to_stop_what_has_failed_is_no_failure(canned):
+    canned.answers = {"GET /api/v1/workers/valuation": acted(FAILED), "POST /api/v1/workers/valuation/stop": acted(FAILED)}
+    assert canned.cli("stop", "valuation").code == 0
+
+
+def test_a_task_that_succeeded_was_started_well(canned):
+    task = {**WORKER, "state": "succeeded", "pid": None}
+    canned.answers = {"GET /api/v1/workers/api": acted(task), "POST /api/v1/workers/api/start": acted(task)}
+    assert canned.cli("start", "api").code == 0
+
+
+def test_what_takes_too_long_is_1_and_goes_on(canned):
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "POST /api/v1/workers/api/stop": acted(WORKER, done=False)}
+    done = canned.cli("stop", "api")
+    assert done.code == 1 and "api is not done after 10 minutes; it goes on" in done.err
+
+
+def test_nothing_is_done_when_one_name_is_wrong(canned):
+    refusal = {"error": 'no worker or browser named "apy"; did you mean "api"?', "nearest": "api"}
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "GET /api/v1/workers/apy": (404, refusal)}
+    done = canned.cli("restart", "api", "apy")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == 'podvisor restart: no worker or browser named "apy"; did you mean "api"?\n'
+    assert not any(asked.startswith("POST") for asked in canned.asked)
+
+
+def test_names_are_acted_on_side_by_side(canned):
+    """stop b is done only when a, which depends on it, is asked to stop as well."""
+    both = threading.Barrier(2)
+
+    def together(_):
+        both.wait(10 * SLOWER)
+        return acted(WORKER)
+    for name in "a", "b":
+        canned.answers[f"GET /api/v1/workers/{name}"] = acted(WORKER)
+        canned.answers[f"POST /api/v1/workers/{name}/stop"] = together
+    assert canned.cli("stop", "b", "a").code == 0
+
+
+def test_a_name_cannot_reach_another_path(canned):
+    canned.cli("stop", "../reload?x=1#")
+    assert canned.asked == ["GET /api/v1/workers/..%2Freload%3Fx%3D1%23"]
+
+
+# ---- reload, drain, probe ----
+
+def test_reload_tells_what_changed(canned):
+    canned.answers = {"POST /api/v1/reload": [(200, {"changes": ["worker api: restart"], "dry_run": False}), (200, {"changes": []})]}
+    assert canned.cli("reload").out == "worker api: restart\n"
+    assert canned.cli("reload").out == "nothing changed\n"
+    assert canned.asked == ["POST /api/v1/reload"] * 2
+
+
+def test_a_dry_run_only_asks(canned):
+    canned.answers = {"POST /api/v1/reload?dry_run=1": (200, {"changes": [], "dry_run": True})}
+    done = canned.cli("reload", "--dry-run")
+    assert (done.code, done.out) == (0, "nothing would change\n")
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_reload_that_is_refused_is_78_with_every_mistake(canned, status):
+    canned.answers = {"POST /api/v1/reload": (status, {"error": "refused", "mistakes": ["f:1:2: a: b", "f:3:4: c: d"]})}
+    done = canned.cli("reload")
+    assert (done.code, done.out) == (78, "")
+    assert done.err == "f:1:2: a: b\nf:3:4: c: d\npodvisor reload: refused\n"
+
+
+def test_drain_and_undrain(canned):
+    canned.answers = {"POST /api/v1/drain": (202, {**DRAIN, "state": "lame-duck"}), "POST /api/v1/undrain": (202, DRAIN)}
+    assert (canned.cli("drain").out, canned.cli("undrain").out) == ("drain: lame-duck\n", "drain: serving\n")
+    canned.answers["POST /api/v1/drain?wait=600"] = (200, {**DRAIN, "state": "draining", "summary": "12 closed"})
+    done = canned.cli("drain", "--wait")
+    assert (done.code, done.out) == (0, "drain: draining; 12 closed\n")
+    canned.answers["POST /api/v1/drain?wait=600"] = (202, {**DRAIN, "state": "draining"})
+    assert canned.cli("drain", "--wait").code == 1
+    canned.answers["POST /api/v1/undrain"] = (409, {"error": "podvisor stops"})
+    done = canned.cli("undrain")
+    assert (done.code, done.err) == (1, "podvisor undrain: podvisor stops\n")
+
+
+@pytest.mark.parametrize("name, path", [("live", "/livez"), ("ready", "/readyz"), ("startup", "/startupz")])
+def test_a_probe_is_an_exit_code(canned, name, path):
+    canned.answers = {f"GET {path}": [(200, "ok"), (503, "[-]worker:api failed: backoff\nreadyz check failed\n")]}
+    done = canned.cli("probe", name)
+    assert (done.code, done.out) == (0, "ok\n")
+    done = canned.cli("probe", name)
+    assert (done.code, done.out) == (1, "[-]worker:api failed: backoff\nreadyz check failed\n")
+
+
+# ---- logs, events ----
+
+def line(n, name="api"):
+    return f'{{"ts":"2026-11-24T03:10:{n:02}.000Z","level":"info","worker":"{name}","msg":"{n}"}}\n'
+
+
+def test_logs_are_printed_as_they_came(canned):
+    canned.answers = {"GET /api/v1/logs?lines=100": (200, line(1) + line(2)), "GET /api/v1/logs?lines=1&name=api": (200, line(2))}
+    assert canned.cli("logs").out == line(1) + line(2)
+    assert canned.cli("logs", "-n", "1", "api").out == line(2)
+
+
+def test_logs_of_several_are_merged_by_time(canned):
+    canned.answers = {"GET /api/v1/logs?lines=3&name=api": (200, line(1) + line(4) + line(5)),
+                      "GET /api/v1/logs?lines=3&name=b": (200, line(2, "b") + line(3, "b"))}
+    assert canned.cli("logs", "-n3", "api", "b").out == line(3, "b") + line(4) + line(5)
+
+
+def test_logs_of_an_unknown_name_are_refused(canned):
+    canned.answers = {"GET /api/v1/logs": (404, {"error": 'no worker or browser named "x"', "nearest": None})}
+    done = canned.cli("logs", "x")
+    assert (done.code, done.out) == (1, "") and 'named "x"' in done.err
+
+
+def test_logs_are_followed_without_a_line_lost_or_twice(canned, processes):
+    windows = ["".join(line(n) for n in range(1, 5)), "".join(line(n) for n in range(1, 7)), "".join(line(n) for n in range(4, 9))]
+    canned.answers = {"GET /api/v1/logs": [(200, window) for window in windows]}
+    processes.append(canned.start("logs", "-f", "-n", "2"))
+    got = read_until(processes[0].stdout, line(8).encode())
+    assert got.decode() == "".join(line(n) for n in range(3, 9))
+    processes[0].send_signal(signal.SIGINT)
+    code, rest, err = ended(processes[0])
+    assert (code, rest, err) == (0, b"", "")
+
+
+def test_lines_that_were_forgotten_between_two_looks_are_told(canned, processes):
+    canned.answers = {"GET /api/v1/logs": [(200, line(1)), (200, line(9))]}
+    processes.append(canned.start("logs", "-f", "api"))
+    assert read_until(processes[0].stdout, line(9).encode()).decode() == line(1) + line(9)
+    processes[0].send_signal(signal.SIGTERM)
+    code, _, err = ended(processes[0])
+    assert code == 0 and "lines of api were forgotten" in err
+
+
+def test_logs_end_with_69_when_the_supervisor_goes(canned, processes):
+    canned.answers = {"GET /api/v1/logs": (200, line(1))}
+    processes.append(canned.start("logs", "-f"))
+    read_until(processes[0].stdout, line(1).encode())
+    canned.close()
+    code, _, err = ended(processes[0])
+    assert code == 69 and "the supervisor went away" in err
+
+
+def test_events_read_like_a_story(canned):
+    canned.answers = {"GET /api/v1/events": (200, {"last": 42, "oldest": 1, "missed": 0, "events": EVENTS}),
+                      "GET /api/v1/events?limit=1": (200, {"last": 42, "oldest": 1, "missed": 0, "events": EVENTS[1:]})}
+    done = canned.cli("events")
+    assert done.code == 0
+    assert done.out == ("2026-11-24T03:10:45.123Z  info   worker:api            ready: its readiness check passed\n"
+                        "2026-11-24T03:10:46.000Z  warn   pod                   lame duck\n")
+    assert [json.loads(text) for text in canned.cli("events", "--json").out.splitlines()] == EVENTS
+    assert canned.cli("events", "-n", "1").out.count("\n") == 1
+
+
+def test_events_are_followed(canned, processes):
+    hold = threading.Event()
+
+    def nothing_more(_):
+        hold.wait(60)
+        return 200, {"last": 42, "missed": 0, "events": []}
+    canned.answers = {"GET /api/v1/events": (200, {"last": 41, "missed": 3, "events": EVENTS[:1]}),
+                      "GET /api/v1/events?after=41&wait=30": (200, {"last": 42, "missed": 0, "events": EVENTS[1:]}),
+                      "GET /api/v1/events?after=42&wait=30": nothing_more}
+    processes.append(canned.start("events", "-f", "--json"))
+    got = read_until(processes[0].stdout, b'"seq":42')
+    assert b'"seq":41' in got
+    wait_until("it waits for more", lambda: canned.asked[-1].endswith("after=42&wait=30"))
+    processes[0].send_signal(signal.SIGINT)  # in the middle of a long poll: it ends at once, not with the poll
+    code, _, err = ended(processes[0])
+    hold.set()
+    assert code == 0 and err == "podvisor events: 3 events were forgotten before they could be shown\n"
+
+
+def test_a_supervisor_that_counts_anew_is_followed_from_its_start(canned, processes):
+    first, second = dict(EVENTS[0], seq=90), dict(EVENTS[0], seq=2)
+    canned.answers = {"GET /api/v1/events": (200, {"last": 90, "missed": 0, "events": [first]}),
+                      "GET /api/v1/events?after=90&wait=30": (200, {"last": 2, "missed": 0, "events": []}),
+                      "GET /api/v1/events?after=0&wait=30": (200, {"last": 2, "missed": 0, "events": [second]}),
+                      "GET /api/v1/events?after=2&wait=30": (200, None)}
+    processes.append(canned.start("events", "-f", "--json"))
+    read_until(processes[0].stdout, b'"seq":2,')
+    code, _, err = ended(processes[0])
+    assert code == 69 and "the supervisor went away" in err
+
+
+def test_a_follower_whose_reader_is_gone_ends(canned, processes):
+    canned.answers = {"GET /api/v1/logs": lambda _: (200, line(1) + line(len(canned.asked) % 60))}
+    processes.append(canned.start("logs", "-f"))
+    read_until(processes[0].stdout, b"\n")
+    processes[0].stdout.close()
+    assert processes[0].wait(10 * SLOWER) in (70, -signal.SIGPIPE)
+    processes[0].stdout = None
