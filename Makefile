@@ -25,7 +25,7 @@ PURE := base wire model
 
 PACKAGES := libuv libpq libcurl jansson libwebsockets
 PC_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
-PC_LIBS = $(shell pkg-config --libs $(PACKAGES))
+PC_LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
 CMOCKA_LIBS := -lcmocka
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -120,7 +120,8 @@ format: ## Reformat every C file
 format-check: ## Fail when a C file is not formatted
 	clang-format --dry-run --Werror $(C_FILES)
 CPPCHECK := cppcheck -q -j$(JOBS) --std=c11 $(CPPFLAGS) --enable=warning,performance,portability --inline-suppr \
-	--suppress=zerodivcond --error-exitcode=1
+	--suppress=zerodivcond --suppress=ctuuninitvar --error-exitcode=1 \
+	'-Djson_array_foreach(a,i,v)=for(;;)' '-Djson_object_foreach(o,k,v)=for(;;)'
 tidy-all: tidy-files
 	@mkdir -p $(BUILD)/cppcheck
 	$(CPPCHECK) --cppcheck-build-dir=$(BUILD)/cppcheck supervisor
@@ -160,6 +161,7 @@ $(foreach r,$(ROOMS),$(eval $(call ROOM,$r)))
 $(BUILD)/obj/%.o: supervisor/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -c $< -o $@
+$(BUILD)/obj/control/dashboard.o: supervisor/control/dashboard.html
 $(BUILD)/obj/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -c $< -o $@

@@ -60,6 +60,11 @@ static void tell_libpq(void)
 		printf("libpq: %d.%d\n", version() / 10000, version() % 10000);
 }
 
+const char *version_text(void)
+{
+	return PODVISOR_VERSION;
+}
+
 int version_run(const struct options *o)
 {
 	(void)o;

@@ -5,6 +5,8 @@
 
 #include "podvisor/cli/options.h"
 
+/* "v1.2.0", or what git describes. */
+const char *version_text(void);
 /* Returns the exit code, 0. */
 int version_run(const struct options *o);
 

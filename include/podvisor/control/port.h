@@ -1,0 +1,30 @@
+/* port owns what control asks of the one who wires it. */
+#ifndef PODVISOR_CONTROL_PORT_H
+#define PODVISOR_CONTROL_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "podvisor/base/buf.h"
+#include "podvisor/base/err.h"
+#include "podvisor/model/snapshot.h"
+
+struct control_port {
+	void *ctx;
+	/* The picture of this turn. */
+	void (*snapshot)(void *ctx, struct snapshot *out);
+	/* Reads the configuration again; dry_run: only tells, one line a change, into
+	 * out. Refused: a negative errno, the sentence, and each mistake as a line in
+	 * out. */
+	int (*reload)(void *ctx, bool dry_run, struct buf *out, struct err *err);
+	/* The newest lines of a worker, NULL: of all. */
+	void (*logs)(void *ctx, const char *name, size_t lines, struct buf *out);
+	/* Posts an event to the world. */
+	void (*post)(void *ctx, const struct event *e);
+	/* Somebody looks at what workers use: measure it, if need be. NULL is fine.
+	 */
+	void (*measure)(void *ctx);
+	const char *version; /* borrowed for good; NULL: "unknown" */
+};
+
+#endif

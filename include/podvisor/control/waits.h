@@ -1,0 +1,28 @@
+/* waits owns the question whether what somebody waits for has come about. A
+ * wait is a value and is judged against the picture of each turn anew. */
+#ifndef PODVISOR_CONTROL_WAITS_H
+#define PODVISOR_CONTROL_WAITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "podvisor/model/snapshot.h"
+
+enum wait_kind { WAIT_NONE, WAIT_START, WAIT_STOP, WAIT_RESTART, WAIT_DRAINED, WAIT_EVENT };
+
+struct wait {
+	enum wait_kind kind;
+	ms_t until;
+	char name[64]; /* START, STOP, RESTART: a worker, an instance, or a browser */
+	uint64_t mark; /* runs from this number on are newer than the request */
+	uint64_t after; /* EVENT: one newer than that */
+};
+
+/* Whether slot is meant by name: its own name, or the name it is an instance
+ * of. */
+bool waits_means_worker(const struct world *w, size_t slot, const char *name);
+/* Things that are gone meanwhile (a reload removed them) are waited for no
+ * longer. */
+bool waits_is_done(const struct wait *wait, const struct snapshot *s);
+
+#endif

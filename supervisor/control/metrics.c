@@ -1,0 +1,656 @@
+#include "podvisor/control/metrics.h"
+
+#include <string.h>
+
+#include "podvisor/model/verdict.h"
+
+/* What a writer of samples needs. */
+struct scrape {
+	const struct snapshot *s;
+	const struct self_usage *self;
+	const char *version;
+	struct openmetrics m;
+};
+
+#define LABELS(...)                                      \
+	(const struct openmetrics_label[]){__VA_ARGS__}, \
+		sizeof((struct openmetrics_label[]){__VA_ARGS__}) / sizeof(struct openmetrics_label)
+
+static void put_known(struct scrape *c, int64_t value, const struct openmetrics_label *labels, size_t n)
+{
+	if (value >= 0)
+		openmetrics_count(&c->m, value, labels, n);
+}
+
+static void put_histogram(struct scrape *c, const struct histogram *h, const struct openmetrics_label *labels, size_t n)
+{
+	openmetrics_histogram(
+		&c->m, histogram_bounds_seconds, HISTOGRAM_BUCKETS, h->buckets, h->sum_seconds, labels, n);
+}
+
+/* ---- podvisor itself ---- */
+
+static void put_build(struct scrape *c)
+{
+	openmetrics_count(&c->m, 1, LABELS({"version", c->version}));
+}
+
+static void put_ready(struct scrape *c)
+{
+	struct verdict v;
+	verdict_of(c->s->world, VERDICT_READY, NULL, c->s->now, &v);
+	openmetrics_count(&c->m, v.ok, NULL, 0);
+}
+
+static void put_loop_lag(struct scrape *c)
+{
+	put_histogram(c, &c->s->meters->loop_lag_seconds, NULL, 0);
+}
+
+static void put_orphans(struct scrape *c)
+{
+	openmetrics_count(&c->m, (int64_t)c->s->meters->orphans_reaped, NULL, 0);
+}
+
+static void put_cpu(struct scrape *c)
+{
+	if (c->self->cpu_seconds >= 0)
+		openmetrics_number(&c->m, c->self->cpu_seconds, NULL, 0);
+}
+
+static void put_start_time(struct scrape *c)
+{
+	if (c->self->start_time_seconds >= 0)
+		openmetrics_number(&c->m, c->self->start_time_seconds, NULL, 0);
+}
+
+static void put_open_fds(struct scrape *c)
+{
+	put_known(c, c->self->open_fds, NULL, 0);
+}
+
+static void put_max_fds(struct scrape *c)
+{
+	put_known(c, c->self->max_fds, NULL, 0);
+}
+
+static void put_virtual(struct scrape *c)
+{
+	put_known(c, c->self->virtual_bytes, NULL, 0);
+}
+
+static void put_resident(struct scrape *c)
+{
+	put_known(c, c->self->resident_bytes, NULL, 0);
+}
+
+static void put_threads(struct scrape *c)
+{
+	put_known(c, c->self->threads, NULL, 0);
+}
+
+/* ---- workers ---- */
+
+#define EACH_WORKER(c, w)                                                                                           \
+	for (const struct worker *w = (c)->s->world->workers, *w##_end = w + (c)->s->world->n_workers; w < w##_end; \
+		w++)                                                                                                \
+		if (w->config)
+
+static void put_worker_state(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	for (int i = 0; i < WORKER_STATE_COUNT; i++)
+		openmetrics_count(&c->m, w->state == (enum worker_state)i,
+			LABELS({"worker", w->name}, {"state", worker_state_name((enum worker_state)i)}));
+}
+
+static void put_worker_ready(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	openmetrics_count(&c->m, worker_is_available(w), LABELS({"worker", w->name}));
+}
+
+static void put_worker_restarts(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	for (int i = CAUSE_NONE + 1; i < CAUSE_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)w->restarts[i],
+			LABELS({"worker", w->name}, {"reason", worker_cause_name((enum worker_cause)i)}));
+}
+
+static void put_worker_exits(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	{
+		openmetrics_count(&c->m, (int64_t)w->exits_ok, LABELS({"worker", w->name}, {"status", "ok"}));
+		openmetrics_count(&c->m, (int64_t)w->exits_failed, LABELS({"worker", w->name}, {"status", "failed"}));
+		openmetrics_count(
+			&c->m, (int64_t)w->exits_signaled, LABELS({"worker", w->name}, {"status", "signaled"}));
+	}
+}
+
+static void put_worker_start_time(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	if (worker_is_up(w) && w->started_at)
+		openmetrics_number(
+			&c->m, (double)snapshot_wall_ms(c->s, w->started_at) / 1000, LABELS({"worker", w->name}));
+}
+
+/* NULL while nothing was measured. */
+static const struct usage_meter *usage_of(const struct scrape *c, const struct worker *w)
+{
+	size_t slot = (size_t)(w - c->s->world->workers);
+	const struct meters *m = c->s->meters;
+	return slot < m->n_usage && m->usage[slot].memory_bytes >= 0 ? &m->usage[slot] : NULL;
+}
+
+static void put_worker_cpu(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	if (usage_of(c, w))
+		openmetrics_number(&c->m, usage_of(c, w)->cpu_seconds, LABELS({"worker", w->name}));
+}
+
+static void put_worker_memory(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	if (usage_of(c, w))
+		openmetrics_count(&c->m, usage_of(c, w)->memory_bytes, LABELS({"worker", w->name}));
+}
+
+static void put_worker_fds(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	if (usage_of(c, w))
+		openmetrics_count(&c->m, usage_of(c, w)->open_fds, LABELS({"worker", w->name}));
+}
+
+static void put_worker_processes(struct scrape *c)
+{
+	EACH_WORKER(c, w)
+	if (usage_of(c, w))
+		openmetrics_count(&c->m, usage_of(c, w)->processes, LABELS({"worker", w->name}));
+}
+
+static void put_log_lines(struct scrape *c)
+{
+	const struct meters *m = c->s->meters;
+	EACH_WORKER(c, w)
+	{
+		size_t slot = (size_t)(w - c->s->world->workers);
+		for (int i = 0; i < 2 && slot < m->n_logs; i++)
+			openmetrics_count(&c->m, (int64_t)m->logs[slot].lines[i],
+				LABELS({"worker", w->name}, {"stream", i ? "stderr" : "stdout"}));
+	}
+}
+
+static void put_log_dropped(struct scrape *c)
+{
+	openmetrics_count(&c->m, (int64_t)c->s->meters->log_dropped_lines, NULL, 0);
+}
+
+/* ---- browsers ---- */
+
+#define EACH_BROWSER(c, b)                                                                                             \
+	for (const struct browser *b = (c)->s->world->browsers, *b##_end = b + (c)->s->world->n_browsers; b < b##_end; \
+		b++)
+
+/* NULL while nothing is known of it. */
+static const struct browser_meter *meter_of(const struct scrape *c, const struct browser *b)
+{
+	size_t slot = (size_t)(b - c->s->world->browsers);
+	const struct meters *m = c->s->meters;
+	return slot < m->n_browsers ? &m->browsers[slot] : NULL;
+}
+
+static void put_browser_up(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	openmetrics_count(&c->m, browser_is_available(b), LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_state(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	for (int i = 0; i < BROWSER_STATE_COUNT; i++)
+		openmetrics_count(&c->m, b->state == (enum browser_state)i,
+			LABELS({"browser", b->config->name}, {"state", browser_state_name((enum browser_state)i)}));
+}
+
+static void put_browser_generation(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	openmetrics_count(&c->m, (int64_t)b->generation, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_sessions(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	if (meter_of(c, b))
+		put_known(c, meter_of(c, b)->sessions, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_pages(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	{
+		const struct browser_meter *m = meter_of(c, b);
+		if (!m)
+			continue;
+		put_known(c, m->pages_attached, LABELS({"browser", b->config->name}, {"attached", "true"}));
+		put_known(c, m->pages_detached, LABELS({"browser", b->config->name}, {"attached", "false"}));
+	}
+}
+
+static void put_browser_processes(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	if (meter_of(c, b))
+		put_known(c, meter_of(c, b)->processes, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_memory(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	if (meter_of(c, b))
+		put_known(c, meter_of(c, b)->memory_bytes, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_sandboxed(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	if (meter_of(c, b) && browser_is_up(b))
+		openmetrics_count(&c->m, meter_of(c, b)->sandboxed, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_recycles(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	for (int i = 0; i < RECYCLE_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)b->recycles[i],
+			LABELS({"browser", b->config->name},
+				{"reason", browser_recycle_name((enum browser_recycle)i)}));
+}
+
+static void put_browser_checks(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	for (int i = 0; i < RUNG_COUNT; i++)
+		put_histogram(c, &b->rungs[i].seconds,
+			LABELS({"browser", b->config->name}, {"rung", rung_name((enum rung)i)}));
+}
+
+static void put_browser_kills(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	put_histogram(c, &b->kill_seconds, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_leftovers(struct scrape *c)
+{
+	EACH_BROWSER(c, b)
+	openmetrics_count(&c->m, (int64_t)b->leftovers, LABELS({"browser", b->config->name}));
+}
+
+/* ---- RAM disks and memory ---- */
+
+static void put_volume_size(struct scrape *c)
+{
+	for (size_t i = 0; i < c->s->world->n_volumes; i++) {
+		const struct volume *v = &c->s->world->volumes[i];
+		if (v->state == VOLUME_READY)
+			put_known(c, v->size_bytes, LABELS({"volume", v->config->name}));
+	}
+}
+
+static void put_volume_used(struct scrape *c)
+{
+	for (size_t i = 0; i < c->s->world->n_volumes; i++) {
+		const struct volume *v = &c->s->world->volumes[i];
+		if (v->state == VOLUME_READY)
+			put_known(c, v->used_bytes, LABELS({"volume", v->config->name}));
+	}
+}
+
+static void put_memory_limit(struct scrape *c)
+{
+	put_known(c, c->s->meters->memory_limit_bytes, NULL, 0);
+}
+
+static void put_memory_used(struct scrape *c)
+{
+	put_known(c, c->s->meters->memory_used_bytes, NULL, 0);
+}
+
+/* ---- PostgreSQL ---- */
+
+#define EACH_DATABASE(c, d)                                                                                  \
+	for (const struct database *d = (c)->s->world->databases, *d##_end = d + (c)->s->world->n_databases; \
+		d < d##_end; d++)
+
+/* What was observed holds only as long as it answers. */
+static bool answers(const struct database *d)
+{
+	return d->state == DATABASE_UP || d->state == DATABASE_DEGRADED;
+}
+
+static void put_postgres_up(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	openmetrics_count(&c->m, answers(d), LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_state(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	for (int i = 0; i < DATABASE_STATE_COUNT; i++)
+		openmetrics_count(&c->m, d->state == (enum database_state)i,
+			LABELS({"database", d->config->name}, {"state", database_state_name((enum database_state)i)}));
+}
+
+static void put_postgres_checks(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	for (int i = 0; i < DATABASE_PATHS * 2; i++)
+		openmetrics_count(&c->m, (int64_t)d->checks[i / 2][i % 2],
+			LABELS({"database", d->config->name}, {"kind", i / 2 == DATABASE_KEPT ? "kept" : "canary"},
+				{"result", i % 2 ? "failed" : "ok"}));
+}
+
+static void put_postgres_seconds(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	put_histogram(c, &d->check_seconds, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_failures(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	{
+		for (int i = 0; i < 100; i++) {
+			char class[3] = {(char)('0' + i / 10), (char)('0' + i % 10), '\0'};
+			if (d->failures_by_class[i])
+				openmetrics_count(&c->m, (int64_t)d->failures_by_class[i],
+					LABELS({"database", d->config->name}, {"sqlstate_class", class}));
+		}
+		openmetrics_count(&c->m, (int64_t)d->failures_other,
+			LABELS({"database", d->config->name}, {"sqlstate_class", "other"}));
+	}
+}
+
+static void put_postgres_reconnects(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	openmetrics_count(&c->m, (int64_t)d->reconnects, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_connections(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	if (answers(d))
+		put_known(c, d->connections, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_max_connections(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	if (answers(d))
+		put_known(c, d->max_connections, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_lag(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	if (answers(d) && d->lag_ms >= 0)
+		openmetrics_number(&c->m, (double)d->lag_ms / 1000, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_recovery(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	if (answers(d))
+		openmetrics_count(&c->m, d->in_recovery, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_timeline(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	if (answers(d))
+		put_known(c, d->timeline, LABELS({"database", d->config->name}));
+}
+
+static void put_postgres_call_max(struct scrape *c)
+{
+	EACH_DATABASE(c, d)
+	openmetrics_number(&c->m, (double)d->call_max_us / 1e6, LABELS({"database", d->config->name}));
+}
+
+/* ---- gateway and drain ---- */
+
+static const char *const directions[] = {"received", "sent"}; /* from clients, to clients */
+
+static const struct gateway_meter *gateway_of(const struct scrape *c)
+{
+	return c->s->world->config->gateway.present ? &c->s->meters->gateway : NULL;
+}
+
+static void put_kinds(struct scrape *c)
+{
+	const struct gateway_meter *g = gateway_of(c);
+	if (!g)
+		return;
+	put_known(c, g->http, LABELS({"kind", "http"}));
+	put_known(c, g->idle, LABELS({"kind", "idle"}));
+	put_known(c, g->websocket, LABELS({"kind", "websocket"}));
+}
+
+static void put_gateway_requests(struct scrape *c)
+{
+	static const char *const codes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+	const struct config_gateway *config = &c->s->world->config->gateway;
+	for (size_t i = 0; gateway_of(c) && i < config->n_routes && i < METER_ROUTES_MAX; i++)
+		for (int k = 0; k < 6; k++)
+			openmetrics_count(&c->m, (int64_t)gateway_of(c)->requests[i][k],
+				LABELS({"route", config->routes[i].path}, {"code", codes[k]}));
+}
+
+static void put_gateway_seconds(struct scrape *c)
+{
+	if (gateway_of(c))
+		put_histogram(c, &gateway_of(c)->request_seconds, NULL, 0);
+}
+
+static void put_gateway_messages(struct scrape *c)
+{
+	for (int i = 0; gateway_of(c) && i < 2; i++)
+		openmetrics_count(&c->m, (int64_t)gateway_of(c)->messages[i], LABELS({"direction", directions[i]}));
+}
+
+static void put_gateway_bytes(struct scrape *c)
+{
+	for (int i = 0; gateway_of(c) && i < 2; i++)
+		openmetrics_count(&c->m, (int64_t)gateway_of(c)->bytes[i], LABELS({"direction", directions[i]}));
+}
+
+static void put_gateway_closes(struct scrape *c)
+{
+	const struct gateway_meter *g = gateway_of(c);
+	if (!g)
+		return;
+	openmetrics_count(&c->m, (int64_t)g->closes_by_client, LABELS({"by", "client"}));
+	openmetrics_count(&c->m, (int64_t)g->closes_by_backend, LABELS({"by", "backend"}));
+	openmetrics_count(&c->m, (int64_t)g->closes_by_podvisor, LABELS({"by", "podvisor"}));
+}
+
+static void put_drain_state(struct scrape *c)
+{
+	for (int i = 0; i <= DRAIN_DONE; i++)
+		openmetrics_count(&c->m, c->s->world->drain.state == (enum drain_state)i,
+			LABELS({"state", drain_state_name((enum drain_state)i)}));
+}
+
+static void put_drain_connections(struct scrape *c)
+{
+	if (c->s->world->drain.state != DRAIN_SERVING)
+		put_kinds(c);
+}
+
+static void put_drain_closed(struct scrape *c)
+{
+	for (int i = 0; gateway_of(c) && i < GATEWAY_CLOSE_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)gateway_of(c)->drained[i],
+			LABELS({"result", gateway_close_name((enum gateway_close)i)}));
+}
+
+static void put_drain_delay(struct scrape *c)
+{
+	if (gateway_of(c))
+		put_histogram(c, &gateway_of(c)->close_delay_seconds, NULL, 0);
+}
+
+static void put_drain_handshake(struct scrape *c)
+{
+	if (gateway_of(c))
+		put_histogram(c, &gateway_of(c)->handshake_seconds, NULL, 0);
+}
+
+static void put_drain_discarded(struct scrape *c)
+{
+	if (gateway_of(c))
+		openmetrics_count(&c->m, (int64_t)gateway_of(c)->discarded_bytes, NULL, 0);
+}
+
+/* ---- the table ---- */
+
+#define GAUGE     OPENMETRICS_GAUGE
+#define COUNTER   OPENMETRICS_COUNTER
+#define HISTOGRAM OPENMETRICS_HISTOGRAM
+
+/* Names are those of SPEC 9; a counter's samples end in _total, build's in
+ * _info. */
+static const struct family {
+	const char *name;
+	enum openmetrics_type type;
+	const char *unit; /* NULL: a number of things */
+	const char *help;
+	void (*put)(struct scrape *c);
+} families[] = {
+	{"podvisor_build", OPENMETRICS_INFO, NULL, "The version of podvisor.", put_build},
+	{"podvisor_ready", GAUGE, NULL, "Whether /readyz answers 200.", put_ready},
+	{"podvisor_loop_lag_seconds", HISTOGRAM, "seconds", "Time that one turn of the event loop took.", put_loop_lag},
+	{"podvisor_orphans_reaped", COUNTER, NULL, "Processes without a parent that podvisor has reaped.", put_orphans},
+
+	{"podvisor_worker_state", GAUGE, NULL, "1 for the state that the worker is in.", put_worker_state},
+	{"podvisor_worker_ready", GAUGE, NULL, "Whether those that depend on the worker may run.", put_worker_ready},
+	{"podvisor_worker_restarts", COUNTER, NULL, "Restarts, by why the run before ended.", put_worker_restarts},
+	{"podvisor_worker_exits", COUNTER, NULL, "Ends of the main process: with code 0, another code, by a signal.",
+		put_worker_exits},
+	{"podvisor_worker_start_time_seconds", GAUGE, "seconds", "Unix time at which the present run was started.",
+		put_worker_start_time},
+	{"podvisor_worker_cpu_seconds", COUNTER, "seconds",
+		"Processor time of the worker's processes, ended runs included.", put_worker_cpu},
+	{"podvisor_worker_memory_bytes", GAUGE, "bytes", "Memory (PSS) of all the worker's processes.",
+		put_worker_memory},
+	{"podvisor_worker_open_fds", GAUGE, NULL, "Open file descriptors of all the worker's processes.",
+		put_worker_fds},
+	{"podvisor_worker_processes", GAUGE, NULL, "Processes of the worker.", put_worker_processes},
+	{"podvisor_worker_log_lines", COUNTER, NULL, "Lines that the worker has written.", put_log_lines},
+	{"podvisor_worker_log_dropped_lines", COUNTER, NULL,
+		"Lines dropped because stdout was slower than the workers.", put_log_dropped},
+
+	{"podvisor_browser_up", GAUGE, NULL, "Whether the browser takes sessions.", put_browser_up},
+	{"podvisor_browser_state", GAUGE, NULL, "1 for the state that the browser is in.", put_browser_state},
+	{"podvisor_browser_generation", GAUGE, NULL, "Number of the present Chrome, counted from 1.",
+		put_browser_generation},
+	{"podvisor_browser_sessions", GAUGE, NULL, "Sessions of clients.", put_browser_sessions},
+	{"podvisor_browser_pages", GAUGE, NULL, "Pages, by whether a session is attached to them.", put_browser_pages},
+	{"podvisor_browser_processes", GAUGE, NULL, "Processes of the browser.", put_browser_processes},
+	{"podvisor_browser_memory_bytes", GAUGE, "bytes", "Memory (PSS) of all the browser's processes.",
+		put_browser_memory},
+	{"podvisor_browser_sandboxed", GAUGE, NULL, "Whether Chrome's own sandbox is on.", put_browser_sandboxed},
+	{"podvisor_browser_recycles", COUNTER, NULL, "Replacements of Chrome, by reason.", put_browser_recycles},
+	{"podvisor_browser_check_seconds", HISTOGRAM, "seconds", "Time until a check answered, by rung of the ladder.",
+		put_browser_checks},
+	{"podvisor_browser_kill_seconds", HISTOGRAM, "seconds",
+		"Time from asking a Chrome to end until nothing of it ran.", put_browser_kills},
+	{"podvisor_browser_leftover_processes", GAUGE, NULL,
+		"Processes that outlived their Chrome and had to be killed, so far.", put_browser_leftovers},
+
+	{"podvisor_volume_size_bytes", GAUGE, "bytes", "Size of the RAM disk.", put_volume_size},
+	{"podvisor_volume_used_bytes", GAUGE, "bytes", "Use of the RAM disk.", put_volume_used},
+	{"podvisor_memory_limit_bytes", GAUGE, "bytes", "Memory limit of the pod's cgroup.", put_memory_limit},
+	{"podvisor_memory_used_bytes", GAUGE, "bytes",
+		"Memory use of the pod's cgroup, without reclaimable page cache.", put_memory_used},
+
+	{"podvisor_postgres_up", GAUGE, NULL, "Whether the database answers.", put_postgres_up},
+	{"podvisor_postgres_state", GAUGE, NULL, "1 for the state that the database is in.", put_postgres_state},
+	{"podvisor_postgres_checks", COUNTER, NULL, "Checks over the kept session and by fresh connections.",
+		put_postgres_checks},
+	{"podvisor_postgres_check_seconds", HISTOGRAM, "seconds", "Time until a check answered.", put_postgres_seconds},
+	{"podvisor_postgres_failures", COUNTER, NULL, "Failed checks by class of SQLSTATE.", put_postgres_failures},
+	{"podvisor_postgres_reconnects", COUNTER, NULL, "Kept sessions opened after the first.",
+		put_postgres_reconnects},
+	{"podvisor_postgres_connections", GAUGE, NULL, "Connections that the server has.", put_postgres_connections},
+	{"podvisor_postgres_max_connections", GAUGE, NULL, "Connections that the server allows.",
+		put_postgres_max_connections},
+	{"podvisor_postgres_replication_lag_seconds", GAUGE, "seconds", "How far the server is behind its primary.",
+		put_postgres_lag},
+	{"podvisor_postgres_in_recovery", GAUGE, NULL, "Whether the server is a standby.", put_postgres_recovery},
+	{"podvisor_postgres_timeline", GAUGE, NULL, "Timeline of the server.", put_postgres_timeline},
+	{"podvisor_postgres_call_max_seconds", GAUGE, "seconds", "The longest single call into libpq.",
+		put_postgres_call_max},
+
+	{"podvisor_gateway_connections", GAUGE, NULL, "Connections of clients.", put_kinds},
+	{"podvisor_gateway_requests", COUNTER, NULL, "Requests by route and class of the answer.",
+		put_gateway_requests},
+	{"podvisor_gateway_request_seconds", HISTOGRAM, "seconds", "Time from a request to the end of its answer.",
+		put_gateway_seconds},
+	{"podvisor_gateway_websocket_messages", COUNTER, NULL, "WebSocket messages, received from and sent to clients.",
+		put_gateway_messages},
+	{"podvisor_gateway_bytes", COUNTER, "bytes", "Bytes received from and sent to clients.", put_gateway_bytes},
+	{"podvisor_gateway_websocket_closes", COUNTER, NULL, "WebSockets closed, by who began.", put_gateway_closes},
+
+	{"podvisor_drain_state", GAUGE, NULL, "1 for the phase that the drain is in.", put_drain_state},
+	{"podvisor_drain_connections", GAUGE, NULL, "Connections that the drain still waits for.",
+		put_drain_connections},
+	{"podvisor_drain_websockets_closed", COUNTER, NULL, "WebSockets closed by the drain, by result.",
+		put_drain_closed},
+	{"podvisor_drain_close_delay_seconds", HISTOGRAM, "seconds", "Time from a WebSocket's slot to its Close.",
+		put_drain_delay},
+	{"podvisor_drain_handshake_seconds", HISTOGRAM, "seconds", "Time from the Close to the client's own.",
+		put_drain_handshake},
+	{"podvisor_drain_discarded_bytes", COUNTER, "bytes", "Bytes of the backend that came after the Close.",
+		put_drain_discarded},
+
+	{"process_cpu_seconds", COUNTER, "seconds", "Total user and system CPU time spent in seconds.", put_cpu},
+	{"process_open_fds", GAUGE, NULL, "Number of open file descriptors.", put_open_fds},
+	{"process_max_fds", GAUGE, NULL, "Maximum number of open file descriptors.", put_max_fds},
+	{"process_virtual_memory_bytes", GAUGE, "bytes", "Virtual memory size in bytes.", put_virtual},
+	{"process_resident_memory_bytes", GAUGE, "bytes", "Resident memory size in bytes.", put_resident},
+	{"process_start_time_seconds", GAUGE, "seconds", "Start time of the process since unix epoch in seconds.",
+		put_start_time},
+	{"process_threads", GAUGE, NULL, "Number of OS threads in the process.", put_threads},
+};
+
+/* A family without samples is left out altogether. */
+static void put_family(struct scrape *c, const struct family *f)
+{
+	struct buf *out = c->m.out;
+	size_t before = out->len;
+	openmetrics_family(&c->m, f->name, f->type, f->unit, f->help);
+	size_t head = out->len;
+	f->put(c);
+	if (out->len == head && !out->failed)
+		out->len = before;
+}
+
+void metrics_write(const struct snapshot *s, const struct self_usage *self, const char *version,
+	enum openmetrics_format format, struct buf *out)
+{
+	struct scrape c = {.s = s, .self = self, .version = version};
+	openmetrics_init(&c.m, format, out);
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		put_family(&c, &families[i]);
+	openmetrics_end(&c.m);
+}

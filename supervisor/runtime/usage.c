@@ -1,0 +1,187 @@
+#include "podvisor/runtime/usage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "podvisor/io/ancestry.h"
+#include "podvisor/io/tree_usage.h"
+
+/* One worker of a measurement. */
+struct target {
+	uint32_t slot;
+	uint64_t run;
+	pid_t pid;
+	bool measured;
+	struct tree_usage usage;
+};
+
+/* What is known of a slot's processor time beside the meter. */
+struct tally {
+	uint64_t runs_counted;
+	double ended_seconds; /* of all ended runs */
+};
+
+struct usage {
+	const struct context *context;
+	uv_work_t work;
+	struct target *targets; /* of the measurement under way */
+	size_t n_targets;
+	struct tally *tallies; /* by slot, as many as meters->n_usage */
+	bool measuring, freed;
+	ms_t measured_at; /* 0: never */
+};
+
+int usage_new(struct usage **out, const struct context *c, struct err *err)
+{
+	struct usage *u = calloc(1, sizeof(*u));
+	if (!u)
+		return err_set(err, -ENOMEM, "out of memory");
+	u->context = c;
+	u->work.data = u;
+	*out = u;
+	return 0;
+}
+
+static bool make_room(struct usage *u)
+{
+	struct meters *meters = u->context->meters;
+	size_t have = meters->n_usage, want = u->context->world->n_workers;
+	if (want <= have)
+		return true;
+	struct tally *tallies = realloc(u->tallies, want * sizeof(*tallies));
+	if (tallies)
+		u->tallies = tallies;
+	struct usage_meter *usage = realloc(meters->usage, want * sizeof(*usage));
+	if (usage)
+		meters->usage = usage;
+	if (!tallies || !usage)
+		return false;
+	memset(tallies + have, 0, (want - have) * sizeof(*tallies));
+	for (size_t i = have; i < want; i++)
+		usage[i] = (struct usage_meter){.memory_bytes = -1, .open_fds = -1, .processes = -1};
+	meters->n_usage = want;
+	return true;
+}
+
+/* A counter must not fall, although a tree's processes are counted while they
+ * live and its main process' account only knows those it waited for. */
+static void raise_cpu(struct usage_meter *meter, double seconds)
+{
+	if (seconds > meter->cpu_seconds)
+		meter->cpu_seconds = seconds;
+}
+
+/* -1 stays for what is not known. */
+static void empty_meter(struct usage_meter *meter)
+{
+	meter->memory_bytes = meter->open_fds = meter->processes = 0;
+}
+
+static void count_ended(const struct worker *w, struct tally *tally, struct usage_meter *meter)
+{
+	if (w->n_runs < tally->runs_counted) /* the slot is another worker's now */
+		*tally = (struct tally){0};
+	if (w->n_runs == tally->runs_counted)
+		return;
+	uint64_t first = w->n_runs > WORKER_HISTORY ? w->n_runs - WORKER_HISTORY : 0;
+	for (uint64_t i = first > tally->runs_counted ? first : tally->runs_counted; i < w->n_runs; i++)
+		tally->ended_seconds += (double)w->history[i % WORKER_HISTORY].cpu_us / 1e6;
+	tally->runs_counted = w->n_runs;
+	raise_cpu(meter, tally->ended_seconds);
+	if (!w->run)
+		empty_meter(meter);
+}
+
+void usage_turned(struct usage *u)
+{
+	const struct world *world = u->context->world;
+	if (!make_room(u))
+		return;
+	for (size_t i = 0; i < world->n_workers; i++)
+		count_ended(&world->workers[i], &u->tallies[i], &u->context->meters->usage[i]);
+}
+
+/* The shim stands between podvisor and the worker; everything hangs below it. A
+ * pid that was reused in between has another grandparent. */
+static void in_pool(uv_work_t *work)
+{
+	struct usage *u = work->data;
+	pid_t self = getpid();
+	for (size_t i = 0; i < u->n_targets; i++) {
+		struct target *t = &u->targets[i];
+		pid_t shim = ancestry_parent(t->pid);
+		if (shim > 1 && ancestry_parent(shim) == self)
+			t->measured = tree_usage_read(shim, &t->usage) == 0;
+	}
+}
+
+static void take(struct usage *u, const struct target *t)
+{
+	const struct world *world = u->context->world;
+	if (!t->measured || t->slot >= world->n_workers || world->workers[t->slot].run != t->run)
+		return;
+	struct usage_meter *meter = &u->context->meters->usage[t->slot];
+	meter->memory_bytes = t->usage.memory_bytes;
+	meter->open_fds = t->usage.open_fds;
+	meter->processes = t->usage.processes;
+	raise_cpu(meter, u->tallies[t->slot].ended_seconds + t->usage.cpu_seconds);
+}
+
+static void on_measured(uv_work_t *work, int status)
+{
+	struct usage *u = work->data;
+	u->measuring = false;
+	for (size_t i = 0; status == 0 && !u->freed && i < u->n_targets; i++)
+		take(u, &u->targets[i]);
+	free(u->targets);
+	u->targets = NULL;
+	u->measured_at = loop_now();
+	if (u->freed)
+		free(u);
+}
+
+static bool choose_targets(struct usage *u)
+{
+	const struct world *world = u->context->world;
+	u->n_targets = 0;
+	u->targets = calloc(world->n_workers ? world->n_workers : 1, sizeof(*u->targets));
+	if (!u->targets)
+		return false;
+	for (size_t i = 0; i < world->n_workers; i++) {
+		const struct worker *w = &world->workers[i];
+		if (w->run && w->pid > 0 && !w->main_ended)
+			u->targets[u->n_targets++] = (struct target){.slot = (uint32_t)i, .run = w->run, .pid = w->pid};
+	}
+	return u->n_targets > 0;
+}
+
+void usage_ask(struct usage *u)
+{
+	if (u->measuring || (u->measured_at && loop_now() - u->measured_at < USAGE_MAX_AGE_MS) || !make_room(u))
+		return;
+	if (choose_targets(u) && uv_queue_work(&u->context->loop->uv, &u->work, in_pool, on_measured) == 0) {
+		u->measuring = true;
+		return;
+	}
+	free(u->targets);
+	u->targets = NULL;
+}
+
+void usage_free(struct usage *u)
+{
+	if (!u)
+		return;
+	struct meters *meters = u->context->meters;
+	free(meters->usage);
+	meters->usage = NULL;
+	meters->n_usage = 0;
+	free(u->tallies);
+	u->tallies = NULL;
+	u->freed = true;
+	if (!u->measuring)
+		free(u);
+	else
+		uv_cancel((uv_req_t *)&u->work); /* what has begun ends by itself */
+}
