@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "podvisor/cli/field.h"
 #include "podvisor/cli/supervisor.h"
 #include "podvisor/cli/table.h"
 
@@ -11,12 +12,6 @@
 enum { WAITED_MS = SUPERVISOR_WAIT_S * 1000 + SUPERVISOR_PATIENCE_MS };
 /* Longer than any name that a configuration may give. */
 enum { NAME_MAX_BYTES = 100 };
-
-static const char *text(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-	return value ? value : "";
-}
 
 /* ---- start, stop, restart ---- */
 
@@ -62,11 +57,11 @@ static int ask_names(struct supervisor *s, const struct options *o, const char *
 /* One worker or browser behind the command: "api: ready (pid 123)". Whether it is as it was asked for. */
 static bool tell_one(const char *verb, const json_t *item, bool waited)
 {
-	const char *state = text(item, "state"), *reason = text(item, "reason");
+	const char *state = field_text(item, "state"), *reason = field_text(item, "reason");
 	const json_t *pid = json_object_get(item, "pid");
 	bool wants_down = strcmp(verb, "stop") == 0;
 	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available"));
-	table_put_clean(stdout, text(item, "name"));
+	table_put_clean(stdout, field_text(item, "name"));
 	fputs(": ", stdout);
 	table_put_state(stdout, table_wants_colour(stdout), state, state);
 	if (json_is_integer(pid))
@@ -80,9 +75,8 @@ static bool tell_one(const char *verb, const json_t *item, bool waited)
 static bool tell_list(const char *verb, const json_t *items, bool waited)
 {
 	bool good = true;
-	size_t i;
-	const json_t *item;
-	json_array_foreach(items, i, item) good = tell_one(verb, item, waited) && good;
+	for (size_t i = 0; i < json_array_size(items); i++)
+		good = tell_one(verb, json_array_get(items, i), waited) && good;
 	return good;
 }
 
@@ -150,11 +144,8 @@ int act_run(const struct options *o)
 static int tell_changes(const struct options *o, const json_t *answer)
 {
 	const json_t *changes = json_object_get(answer, "changes");
-	size_t i;
-	const json_t *change;
-	json_array_foreach(changes, i, change)
-	{
-		table_put_clean(stdout, json_string_value(change) ? json_string_value(change) : "");
+	for (size_t i = 0; i < json_array_size(changes); i++) {
+		table_put_clean(stdout, field_item(changes, i));
 		fputc('\n', stdout);
 	}
 	if (json_array_size(changes) == 0)
@@ -186,7 +177,7 @@ int act_reload_run(const struct options *o)
 static int tell_drain(const struct options *o, const struct http_call *call)
 {
 	json_t *json = supervisor_json(call);
-	const char *state = text(json, "state"), *summary = text(json, "summary");
+	const char *state = field_text(json, "state"), *summary = field_text(json, "summary");
 	fputs("drain: ", stdout);
 	table_put_state(stdout, table_wants_colour(stdout), state, state);
 	fputs(summary[0] ? "; " : "", stdout);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "podvisor/cli/field.h"
 #include "podvisor/cli/interrupt.h"
 #include "podvisor/cli/lines.h"
 #include "podvisor/cli/supervisor.h"
@@ -143,24 +144,18 @@ int follow_logs_run(const struct options *o)
 
 /* ---- events ---- */
 
-static const char *text(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-	return value ? value : "";
-}
-
 static void print_event(const json_t *e, bool coloured)
 {
 	char who[96];
-	const char *subject = text(e, "subject"), *level = text(e, "level");
-	snprintf(who, sizeof(who), "%s%s%s", text(e, "thing"), subject[0] ? ":" : "", subject);
-	table_put_clean(stdout, text(e, "time"));
+	const char *subject = field_text(e, "subject"), *level = field_text(e, "level");
+	snprintf(who, sizeof(who), "%s%s%s", field_text(e, "thing"), subject[0] ? ":" : "", subject);
+	table_put_clean(stdout, field_text(e, "time"));
 	fputs("  ", stdout);
 	table_put_state(stdout, coloured, level, level);
 	printf("%*s", 7 - (int)strnlen(level, 5), "");
 	table_put_clean(stdout, who);
 	printf("%*s", strlen(who) < 20 ? 22 - (int)strlen(who) : 2, "");
-	table_put_clean(stdout, text(e, "text"));
+	table_put_clean(stdout, field_text(e, "text"));
 	fputc('\n', stdout);
 }
 
@@ -168,13 +163,12 @@ static void print_event(const json_t *e, bool coloured)
 static json_int_t print_events(const struct options *o, const json_t *answer, bool coloured)
 {
 	json_int_t missed = json_integer_value(json_object_get(answer, "missed"));
-	size_t i;
-	const json_t *e;
+	const json_t *events = json_object_get(answer, "events");
 	if (missed > 0)
 		fprintf(stderr, "podvisor %s: %lld events were forgotten before they could be shown\n", o->verb,
 			(long long)missed);
-	json_array_foreach(json_object_get(answer, "events"), i, e)
-	{
+	for (size_t i = 0; i < json_array_size(events); i++) {
+		const json_t *e = json_array_get(events, i);
 		if (o->given[OPTION_JSON]) {
 			json_dumpf(e, stdout, JSON_COMPACT);
 			fputc('\n', stdout);

@@ -114,7 +114,7 @@ static int take(struct options *out, int id, const char *value)
 
 int options_read(struct options *out, unsigned accepted, int argc, char **argv)
 {
-	struct getopt_tables tables;
+	struct getopt_tables tables = {0};
 	int value;
 	*out = (struct options){.verb = argv[0], .config = OPTIONS_CONFIG_DEFAULT, .lines = 100};
 	fill_tables(&tables, accepted);

@@ -2,41 +2,28 @@
 
 #include <string.h>
 
+#include "podvisor/cli/field.h"
 #include "podvisor/cli/interrupt.h"
 #include "podvisor/cli/supervisor.h"
 #include "podvisor/cli/table.h"
 
 enum { WATCH_MS = 1000 };
 
-/* ---- fields, "" and -1 when they are not there ---- */
-
-static const char *text(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-	return value ? value : "";
-}
-
-static double number(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-	return json_is_number(value) ? json_number_value(value) : -1;
-}
-
 /* ---- cells ---- */
 
 static void put_text(struct table *t, const json_t *object, const char *key)
 {
-	table_cell(t, text(object, key));
+	table_cell(t, field_text(object, key));
 }
 
 static void put_state(struct table *t, const json_t *object)
 {
-	table_state(t, text(object, "state"));
+	table_state(t, field_text(object, "state"));
 }
 
 static void put_number(struct table *t, const json_t *object, const char *key)
 {
-	double value = number(object, key);
+	double value = field_number(object, key);
 	if (value < 0)
 		table_cell(t, "-");
 	else
@@ -46,21 +33,21 @@ static void put_number(struct table *t, const json_t *object, const char *key)
 static void put_span(struct table *t, const json_t *object)
 {
 	char span[TABLE_TEXT_MAX];
-	table_cell(t, table_span(number(object, "since_seconds"), span));
+	table_cell(t, table_span(field_number(object, "since_seconds"), span));
 }
 
 static void put_size(struct table *t, const json_t *object, const char *key)
 {
 	char size[TABLE_TEXT_MAX];
-	table_size(number(object, key), size);
+	table_size(field_number(object, key), size);
 	table_cell(t, size[0] ? size : "-");
 }
 
 /* The first of the fields that says something. */
 static void put_why(struct table *t, const json_t *object, const char *first, const char *second)
 {
-	const char *why = text(object, first);
-	table_cell(t, why[0] ? why : text(object, second));
+	const char *why = field_text(object, first);
+	table_cell(t, why[0] ? why : field_text(object, second));
 }
 
 /* ---- one row of each kind ---- */
@@ -94,11 +81,11 @@ static void put_database(struct table *t, const json_t *d)
 	put_text(t, d, "name");
 	put_state(t, d);
 	put_span(t, d);
-	if (number(d, "max_connections") < 0)
+	if (field_number(d, "max_connections") < 0)
 		table_cell(t, "-");
 	else
-		table_printf(t, "%.0f of %.0f", number(d, "connections"), number(d, "max_connections"));
-	const char *reason = text(d, "reason"), *words = text(d, "text");
+		table_printf(t, "%.0f of %.0f", field_number(d, "connections"), field_number(d, "max_connections"));
+	const char *reason = field_text(d, "reason"), *words = field_text(d, "text");
 	table_printf(t, "%s%s%s", reason, reason[0] && words[0] ? ": " : "", words);
 }
 
@@ -108,11 +95,11 @@ static void put_volume(struct table *t, const json_t *v)
 	put_text(t, v, "name");
 	put_state(t, v);
 	put_span(t, v);
-	if (number(v, "used_bytes") < 0)
-		table_printf(t, "? of %s", table_size(number(v, "size_bytes"), size));
+	if (field_number(v, "used_bytes") < 0)
+		table_printf(t, "? of %s", table_size(field_number(v, "size_bytes"), size));
 	else
-		table_printf(t, "%s of %s", table_size(number(v, "used_bytes"), used),
-			table_size(number(v, "size_bytes"), size));
+		table_printf(t, "%s of %s", table_size(field_number(v, "used_bytes"), used),
+			table_size(field_number(v, "size_bytes"), size));
 	put_text(t, v, "path");
 	put_text(t, v, "text");
 }
@@ -165,12 +152,9 @@ static void print_section(FILE *to, const struct section *s, const json_t *value
 
 static void print_lines(FILE *to, const json_t *lines, bool coloured, const char *state)
 {
-	size_t i;
-	const json_t *line;
-	json_array_foreach(lines, i, line)
-	{
+	for (size_t i = 0; i < json_array_size(lines); i++) {
 		fputs("  ", to);
-		table_put_state(to, coloured, state, json_string_value(line) ? json_string_value(line) : "");
+		table_put_state(to, coloured, state, field_item(lines, i));
 		fputc('\n', to);
 	}
 }
@@ -179,12 +163,12 @@ static void print_head(FILE *to, const json_t *status, bool coloured)
 {
 	char span[TABLE_TEXT_MAX];
 	bool ready = json_is_true(json_object_get(status, "ready"));
-	table_put_clean(to, text(status, "instance"));
+	table_put_clean(to, field_text(status, "instance"));
 	fputs(": ", to);
 	table_put_state(to, coloured, ready ? "ready" : "failed", ready ? "ready" : "not ready");
-	fprintf(to, ", up %s, pid %.0f, podvisor ", table_span(number(status, "uptime_seconds"), span),
-		number(status, "pid"));
-	table_put_clean(to, text(status, "version"));
+	fprintf(to, ", up %s, pid %.0f, podvisor ", table_span(field_number(status, "uptime_seconds"), span),
+		field_number(status, "pid"));
+	table_put_clean(to, field_text(status, "version"));
 	fputc('\n', to);
 	print_lines(to, json_object_get(status, "reasons"), coloured, "failed");
 	print_lines(to, json_object_get(status, "remarks"), coloured, "degraded");
@@ -193,8 +177,8 @@ static void print_head(FILE *to, const json_t *status, bool coloured)
 static void print_memory(FILE *to, const json_t *memory)
 {
 	char used[TABLE_TEXT_MAX], limit[TABLE_TEXT_MAX];
-	table_size(number(memory, "used_bytes"), used);
-	table_size(number(memory, "limit_bytes"), limit);
+	table_size(field_number(memory, "used_bytes"), used);
+	table_size(field_number(memory, "limit_bytes"), limit);
 	if (used[0])
 		fprintf(to, "memory: %s%s%s\n", used, limit[0] ? " of " : "", limit);
 }
@@ -202,16 +186,17 @@ static void print_memory(FILE *to, const json_t *memory)
 static void print_drain(FILE *to, const json_t *drain, bool coloured)
 {
 	char span[TABLE_TEXT_MAX];
-	const char *state = text(drain, "state"), *why = text(drain, "why"), *summary = text(drain, "summary");
+	const char *state = field_text(drain, "state"), *why = field_text(drain, "why"),
+		   *summary = field_text(drain, "summary");
 	if (!state[0])
 		return;
 	fputs("drain: ", to);
 	table_put_state(to, coloured, state, state);
 	if (strcmp(state, "serving") != 0) {
-		fprintf(to, " for %s", table_span(number(drain, "since_seconds"), span));
+		fprintf(to, " for %s", table_span(field_number(drain, "since_seconds"), span));
 		fputs(why[0] ? " because of " : "", to);
 		table_put_clean(to, why);
-		if (table_span(number(drain, "remaining_seconds"), span)[0])
+		if (table_span(field_number(drain, "remaining_seconds"), span)[0])
 			fprintf(to, ", at most %s to go", span);
 	}
 	fputs(summary[0] ? "; " : "", to);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "podvisor/cli/field.h"
 #include "podvisor/io/runtime_dir.h"
 
 #define BODY_MAX (64 << 20) /* the status of 4096 workers is about 6 MiB */
@@ -54,7 +55,7 @@ static int ask_first(struct supervisor *s, struct http_call *calls, size_t n, ms
 {
 	struct buf tried;
 	struct err err = {0};
-	char path[sizeof(s->path)];
+	char path[sizeof(s->path)] = "";
 	int rc = -ENOENT;
 	buf_init(&tried, 4096);
 	for (int i = 0; i < RUNTIME_DIR_CANDIDATES && is_absent(rc); i++) {
@@ -109,13 +110,11 @@ json_t *supervisor_json(const struct http_call *call)
 void supervisor_tell_refusal(const struct supervisor *s, const struct http_call *call)
 {
 	json_t *json = supervisor_json(call);
-	const char *error = json_string_value(json_object_get(json, "error"));
+	const char *error = field_text(json, "error");
 	const json_t *mistakes = json_object_get(json, "mistakes");
-	size_t i;
-	const json_t *mistake;
-	json_array_foreach(mistakes, i, mistake)
-		fprintf(stderr, "%s\n", json_string_value(mistake) ? json_string_value(mistake) : "");
-	if (error)
+	for (size_t i = 0; i < json_array_size(mistakes); i++)
+		fprintf(stderr, "%s\n", field_item(mistakes, i));
+	if (error[0])
 		fprintf(stderr, "podvisor %s: %s\n", s->verb, error);
 	else
 		fprintf(stderr, "podvisor %s: the supervisor answered %d\n", s->verb, call->status);
