@@ -528,7 +528,7 @@ static const struct config_key route_keys[] = {
 		.text = "Whose route it is: requests wait while it restarts."),
 	KEY("to", STRING, config_route, to, NULL, .syntax = CONFIG_TARGET, .required = true,
 		.text = "Where requests go: `host:port` or `unix:PATH`."),
-	KEY("rewrite", STRING, config_route, rewrite, NULL, .syntax = CONFIG_PREFIX, .planned = true,
+	KEY("rewrite", STRING, config_route, rewrite, NULL, .syntax = CONFIG_PREFIX,
 		.text = "Takes the place of the prefix."),
 	WITHIN("drain", section_route_drain, .text = "What WebSockets of this route are told."),
 	{0},

@@ -663,6 +663,35 @@ static void the_longest_prefix_wins_and_is_matched_by_segments(void **state)
 	close(backend);
 }
 
+static void a_rewrite_takes_the_place_of_the_prefix(void **state)
+{
+	(void)state;
+	static const char *const cases[][4] = {
+		/* path, rewrite, asked, seen */
+		{"/api", "/", "/api/x?y", "/x?y"},
+		{"/api", "/", "/api", "/"},
+		{"/api", "/", "/api?q", "/?q"},
+		{"/api/", "/v2", "/api/x", "/v2/x"},
+		{"/api", "/v2/", "/api/x", "/v2/x"},
+		{"/api", "/v2", "/api//x", "/v2//x"},
+		{"/", "/base", "/x", "/base/x"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char route[256], request[128], want[64];
+		snprintf(route, sizeof(route), "[{\"path\": \"%s\", \"to\": \"BACKEND\", \"rewrite\": \"%s\"}]",
+			cases[i][0], cases[i][1]);
+		snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", cases[i][2]);
+		snprintf(want, sizeof(want), "GET %s HTTP/1.1\r\n", cases[i][3]);
+		f = gateway_start("", route);
+		int client = gateway_client(f);
+		int backend = ask(client, request);
+		expect(want);
+		close(client);
+		close(backend);
+		tear_down(NULL);
+	}
+}
+
 static void forwarding_fields_are_extended_for_those_who_are_trusted_and_replaced_for_others(void **state)
 {
 	(void)state;
@@ -897,6 +926,7 @@ int main(void)
 		TEST(a_silent_backend_is_a_504),
 		TEST(bytes_that_nobody_asked_for_end_an_upstream_connection),
 		TEST(the_longest_prefix_wins_and_is_matched_by_segments),
+		TEST(a_rewrite_takes_the_place_of_the_prefix),
 		TEST(forwarding_fields_are_extended_for_those_who_are_trusted_and_replaced_for_others),
 		TEST(absolute_targets_win_over_host),
 		TEST(a_client_that_ends_its_direction_still_gets_its_answer),

@@ -568,12 +568,11 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"browser", "'overlap': {}", "browsers.b.overlap"}, {"browser", "'drain': '1s'", "browsers.b.drain"},
 		{"browser", "'janitor': {'idle': '1m'}", "browsers.b.janitor"},
 
-		{"log", "'block': '1s'", "log.block"}, {"memory", "'high': '80%'", "memory.high"},
-		{"route", "'rewrite': '/x'", "gateway.routes[0].rewrite"}};
+		{"log", "'block': '1s'", "log.block"}, {"memory", "'high': '80%'", "memory.high"}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char text[1024], extra[6][100] = {"", "", "", "", "", ""};
-		static const char *const places[] = {"worker", "volume", "browser", "log", "memory", "route"};
+		char text[1024], extra[5][100] = {"", "", "", "", ""};
+		static const char *const places[] = {"worker", "volume", "browser", "log", "memory"};
 		for (size_t j = 0; j < COUNT(places); j++)
 			if (strcmp(places[j], cases[i].where) == 0)
 				snprintf(extra[j], sizeof(extra[j]), "%s%s", j == 3 || j == 4 ? "" : ", ",
@@ -581,8 +580,8 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		snprintf(text, sizeof(text),
 			"{'workers': {'a': {'command': ['x']%s}}, 'volumes': {'v': {'path': '/v', 'size': '1Mi'%s}}, "
 			"'browsers': {'b': {'volume': 'v'%s}}, 'log': {%s}, 'memory': {%s}, 'gateway': {'listen': "
-			"'127.0.0.1:80', 'routes': [{'path': '/', 'to': 'a:1'%s}]}}",
-			extra[0], extra[1], extra[2], extra[3], extra[4], extra[5]);
+			"'127.0.0.1:80', 'routes': [{'path': '/', 'to': 'a:1'}]}}",
+			extra[0], extra[1], extra[2], extra[3], extra[4]);
 		assert_one(text, cases[i].path, "is not available in this version");
 	}
 	assert_one("{'postgres': {'p': {'dsn': 'host=h', 'max_transaction_age': '1m'}}}",
