@@ -131,13 +131,14 @@ static void enter(struct worker *w, enum worker_state state, struct turn *t, con
 		return;
 	if (moved)
 		w->since = t->now;
+	bool refined = !moved && w->reason[0];
 	w->state = state;
 	memcpy(w->reason, reason, sizeof(reason));
 	w->ever_ready |= state == WORKER_READY || state == WORKER_SUCCEEDED;
 	/* run -- COMMAND is to be as quiet as the command itself. */
 	enum log_level level = w->config->interactive ? LOG_INFO : state_levels[state];
-	/* What it waits for changes with every step of the others. */
-	if (!moved && (state == WORKER_WAITING || state == WORKER_PAUSED))
+	/* That it waits is told; what for then changes with every step of the others. */
+	if (refined && (state == WORKER_WAITING || state == WORKER_PAUSED))
 		level = LOG_DEBUG;
 	journal_add(t->journal, t->now, level, THING_WORKER, w->name, worker_state_name(state), "%s%s%s",
 		worker_state_name(state), reason[0] ? ": " : "", reason);
@@ -437,6 +438,7 @@ static void begin_stop(struct worker *w, enum worker_cause cause, struct turn *t
 	w->stop_deadline = clock_after(t->now, w->config->stop.timeout);
 	enter(w, WORKER_STOPPING, t, "%s", why);
 	plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal, "%s", why);
+	plan_wake(t->plan, w->stop_deadline);
 }
 
 static void plan_down(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t)

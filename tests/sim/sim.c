@@ -32,7 +32,7 @@ static const char config_text[] =
 	"      \"restart\": { \"limit\": { \"count\": 60, \"window\": \"10s\" } },"
 	"      \"stop\": { \"phase\": \"after-drain\", \"timeout\": \"5s\" } },"
 	"    \"indexer\": { \"command\": [\"i\"], \"depends_on\": [\"postgres:main\", \"api\"],"
-	"      \"on_dependency_loss\": \"pause\", \"grace\": \"2s\" },"
+	"      \"on_dependency_loss\": \"pause\", \"grace\": \"2s\", \"stop\": { \"timeout\": \"300ms\" } },"
 	"    \"valuation\": { \"command\": [\"v\"], \"instances\": 3,"
 	"      \"depends_on\": [\"browser:chrome\", \"volume:tmp\", \"postgres:main\"],"
 	"      \"startup\": { \"exec\": [\"true\"], \"interval\": \"1s\", \"failure_threshold\": 5 } } },"
@@ -303,6 +303,9 @@ static void step(struct sim *s)
 	reconcile(s->world, s->now, &again);
 	CHECK(s, again.count == 0, "the same turn planned twice gives another effect: %s (%s)",
 		effect_name(again.effects[0].kind), again.effects[0].reason);
+	CHECK(s, again.wake_at >= wake_at,
+		"the same turn planned twice asks to be woken earlier, at %lld instead of %lld",
+		(long long)again.wake_at, (long long)wake_at);
 	plan_fini(&again);
 	CHECK(s, wake_at > s->now, "the plan asks to be woken in the past (%lld)", (long long)wake_at);
 }

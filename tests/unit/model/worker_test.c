@@ -69,7 +69,10 @@ static void expect(struct bench *b, enum effect_kind kind)
 	assert_non_null(e);
 	assert_string_equal(effect_name(e->kind), effect_name(kind));
 	assert_int_equal(e->run, b->worker.run);
+	ms_t wake_at = b->plan.wake_at;
 	assert_null(plan(b));
+	/* Nothing may depend on a second turn that nobody asked for. */
+	assert_int_equal(b->plan.wake_at, wake_at);
 }
 
 static void tell(struct bench *b, struct event e)
@@ -115,6 +118,12 @@ static void it_waits_until_its_dependencies_are_there_and_says_for_what(void **s
 	assert_null(plan(b));
 	expect_state(b, WORKER_WAITING);
 	assert_string_equal(b->worker.reason, "postgres:main is down");
+	const struct journal_entry *told = journal_get(&b->journal, b->journal.last_seq);
+	assert_string_equal(told->text, "waiting: postgres:main is down");
+	assert_int_equal(told->level, LOG_INFO);
+	strcpy(b->gate.why, "worker:api is starting");
+	assert_null(plan(b));
+	assert_int_equal(journal_get(&b->journal, b->journal.last_seq)->level, LOG_DEBUG);
 	b->gate.may_start = true;
 	expect(b, EFFECT_WORKER_SPAWN);
 	expect_state(b, WORKER_STARTING);
