@@ -120,8 +120,7 @@ format: ## Reformat every C file
 format-check: ## Fail when a C file is not formatted
 	clang-format --dry-run --Werror $(C_FILES)
 CPPCHECK := cppcheck -q -j$(JOBS) --std=c11 $(CPPFLAGS) --enable=warning,performance,portability --inline-suppr \
-	--suppress=zerodivcond --suppress=ctuuninitvar --error-exitcode=1 \
-	'-Djson_array_foreach(a,i,v)=for(;;)' '-Djson_object_foreach(o,k,v)=for(;;)'
+	--suppress=zerodivcond --suppress=ctuuninitvar --error-exitcode=1
 tidy-all: tidy-files
 	@mkdir -p $(BUILD)/cppcheck
 	$(CPPCHECK) --cppcheck-build-dir=$(BUILD)/cppcheck supervisor
