@@ -54,19 +54,20 @@ static int ask_names(struct supervisor *s, const struct options *o, const char *
 	return code;
 }
 
-/* One worker or browser behind the command: "api: ready (pid 123)". Whether it is as it was asked for. */
+/* One worker or browser behind the command: "api: ready, pid 123". Whether it is as it was asked for. */
 static bool tell_one(const char *verb, const json_t *item, bool waited)
 {
 	const char *state = field_text(item, "state"), *reason = field_text(item, "reason");
-	const json_t *pid = json_object_get(item, "pid");
+	double pid = field_number(item, "pid");
 	bool wants_down = strcmp(verb, "stop") == 0;
 	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available"));
 	table_put_clean(stdout, field_text(item, "name"));
 	fputs(": ", stdout);
 	table_put_state(stdout, table_wants_colour(stdout), state, state);
-	if (json_is_integer(pid))
-		printf(" (pid %lld)", (long long)json_integer_value(pid));
-	fputs(reason[0] ? ", " : "", stdout);
+	if (reason[0])
+		fputs(", ", stdout);
+	else if (pid > 0)
+		printf(", pid %.0f", pid);
 	table_put_clean(stdout, reason);
 	fputc('\n', stdout);
 	return good;
@@ -130,6 +131,11 @@ int act_run(const struct options *o)
 	if (wait)
 		snprintf(behind, sizeof(behind), "/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
 	code = ask_names(&s, o, "POST", behind, wait ? WAITED_MS : SUPERVISOR_PATIENCE_MS, &calls);
+	/* What did not wait was answered before it took effect. */
+	if (code == 0 && !wait) {
+		free_calls(calls, o->n_names);
+		code = ask_names(&s, o, "GET", "", SUPERVISOR_PATIENCE_MS, &calls);
+	}
 	if (code == 0)
 		for (int i = 0; i < o->n_names; i++) {
 			int one = tell_answer(o, &calls[i], o->names[i]);
@@ -174,20 +180,34 @@ int act_reload_run(const struct options *o)
 
 /* ---- drain, undrain ---- */
 
-static int tell_drain(const struct options *o, const struct http_call *call)
+static void tell_drain(const json_t *drain)
 {
-	json_t *json = supervisor_json(call);
-	const char *state = field_text(json, "state"), *summary = field_text(json, "summary");
+	const char *state = field_text(drain, "state"), *summary = field_text(drain, "summary");
 	fputs("drain: ", stdout);
 	table_put_state(stdout, table_wants_colour(stdout), state, state);
 	fputs(summary[0] ? "; " : "", stdout);
 	table_put_clean(stdout, summary);
 	fputc('\n', stdout);
-	json_decref(json);
-	if (!o->given[OPTION_WAIT] || call->status == 200)
-		return 0;
-	fprintf(stderr, "podvisor %s: not drained after %d minutes; it goes on\n", o->verb, SUPERVISOR_WAIT_S / 60);
-	return 1;
+}
+
+/* Where the drain stands now: the answer to the request was made before it took effect. */
+static int show_drain(const struct options *o, struct supervisor *s, bool drained)
+{
+	json_t *drain;
+	int code = supervisor_get_json(s, "/api/v1/drain", &drain);
+	if (code)
+		return code;
+	tell_drain(drain);
+	if (strcmp(o->verb, "undrain") == 0 && json_is_true(json_object_get(drain, "shutdown"))) {
+		fprintf(stderr, "podvisor %s: podvisor is stopping: this drain cannot be taken back\n", o->verb);
+		code = 1;
+	} else if (o->given[OPTION_WAIT] && !drained) {
+		fprintf(stderr, "podvisor %s: not drained after %d minutes; it goes on\n", o->verb,
+			SUPERVISOR_WAIT_S / 60);
+		code = 1;
+	}
+	json_decref(drain);
+	return code;
 }
 
 int act_drain_run(const struct options *o)
@@ -204,7 +224,7 @@ int act_drain_run(const struct options *o)
 		supervisor_tell_refusal(&s, &call);
 		code = call.status < 500 ? 1 : EX_SOFTWARE;
 	} else if (code == 0) {
-		code = tell_drain(o, &call);
+		code = show_drain(o, &s, call.status == 200);
 	}
 	buf_fini(&call.body);
 	return code;

@@ -43,11 +43,13 @@ static void put_size(struct table *t, const json_t *object, const char *key)
 	table_cell(t, size[0] ? size : "-");
 }
 
-/* The first of the fields that says something. */
-static void put_why(struct table *t, const json_t *object, const char *first, const char *second)
+/* The reason, unless it only repeats the pid; then what the worker says of itself. */
+static void put_reason(struct table *t, const json_t *item)
 {
-	const char *why = field_text(object, first);
-	table_cell(t, why[0] ? why : field_text(object, second));
+	char pid[TABLE_TEXT_MAX];
+	const char *reason = field_text(item, "reason");
+	snprintf(pid, sizeof(pid), "pid %.0f", field_number(item, "pid"));
+	table_cell(t, reason[0] && strcmp(reason, pid) != 0 ? reason : field_text(item, "status_text"));
 }
 
 /* ---- one row of each kind ---- */
@@ -59,7 +61,7 @@ static void put_worker(struct table *t, const json_t *w)
 	put_span(t, w);
 	put_number(t, w, "pid");
 	put_number(t, w, "restarts");
-	put_why(t, w, "reason", "status_text");
+	put_reason(t, w);
 }
 
 static void put_browser(struct table *t, const json_t *b)
@@ -73,7 +75,7 @@ static void put_browser(struct table *t, const json_t *b)
 	put_number(t, b, "pages");
 	put_size(t, b, "memory_bytes");
 	put_text(t, b, "listen");
-	put_text(t, b, "reason");
+	put_reason(t, b);
 }
 
 static void put_database(struct table *t, const json_t *d)
@@ -163,7 +165,8 @@ static void print_head(FILE *to, const json_t *status, bool coloured)
 {
 	char span[TABLE_TEXT_MAX];
 	bool ready = json_is_true(json_object_get(status, "ready"));
-	table_put_clean(to, field_text(status, "instance"));
+	const char *instance = field_text(status, "instance");
+	table_put_clean(to, instance[0] ? instance : "podvisor");
 	fputs(": ", to);
 	table_put_state(to, coloured, ready ? "ready" : "failed", ready ? "ready" : "not ready");
 	fprintf(to, ", up %s, pid %.0f, podvisor ", table_span(field_number(status, "uptime_seconds"), span),

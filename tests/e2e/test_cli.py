@@ -83,6 +83,9 @@ class Canned:
         class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             daemon_threads = True
 
+            def handle_error(self, *_):
+                pass  # a client that was interrupted takes no answer
+
         self.server = Server(self.path, Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
@@ -387,6 +390,13 @@ def test_status_as_json_is_what_the_api_said(canned):
     assert json.loads(done.out) == STATUS
 
 
+def test_a_reason_that_repeats_the_pid_gives_way_to_what_the_worker_says(canned):
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "instance": None, "workers": [{**WORKER, "reason": "pid 123"}]})}
+    done = canned.cli("status")
+    assert done.out.startswith("podvisor: not ready")
+    assert re.search(r"^api .* serving$", done.out, re.M) and "pid 123" not in done.out
+
+
 def test_an_empty_podvisor_has_a_short_status(canned):
     canned.answers = {"GET /api/v1/status": (200, {**STATUS, "ready": True, "reasons": [], "remarks": [], "workers": [],
                                                    "browsers": [], "volumes": [], "postgres": [], "gateway": None,
@@ -470,17 +480,18 @@ def test_a_watched_status_ends_with_69_when_the_supervisor_goes(canned, processe
 def test_a_command_waits_until_it_is_done(canned, verb):
     canned.answers = {"GET /api/v1/workers/api": acted(WORKER), f"POST /api/v1/workers/api/{verb}": acted(WORKER)}
     done = canned.cli(verb, "api")
-    assert (done.code, done.out, done.err) == (0, "api: ready (pid 123)\n", "")
+    assert (done.code, done.out, done.err) == (0, "api: ready, pid 123\n", "")
     assert canned.asked[-1] == f"POST /api/v1/workers/api/{verb}?wait=600"
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart"])
 def test_no_wait_does_not(canned, verb):
     starting = {**WORKER, "state": "starting", "available": False}
-    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), f"POST /api/v1/workers/api/{verb}": acted(starting, done=False)}
+    canned.answers = {"GET /api/v1/workers/api": [acted(WORKER), acted(starting)],
+                      f"POST /api/v1/workers/api/{verb}": acted(WORKER, done=False)}
     done = canned.cli(verb, "--no-wait", "api")
-    assert (done.code, done.out) == (0, "api: starting (pid 123)\n")
-    assert canned.asked[-1] == f"POST /api/v1/workers/api/{verb}"
+    assert (done.code, done.out) == (0, "api: starting, pid 123\n")
+    assert f"POST /api/v1/workers/api/{verb}" in canned.asked
 
 
 def test_a_worker_that_failed_is_1_with_its_reason(canned):
@@ -556,14 +567,26 @@ def test_a_reload_that_is_refused_is_78_with_every_mistake(canned, status):
     assert done.err == "f:1:2: a: b\nf:3:4: c: d\npodvisor reload: refused\n"
 
 
-def test_drain_and_undrain(canned):
-    canned.answers = {"POST /api/v1/drain": (202, {**DRAIN, "state": "lame-duck"}), "POST /api/v1/undrain": (202, DRAIN)}
+def test_drain_and_undrain_tell_where_it_stands_then(canned):
+    canned.answers = {"POST /api/v1/drain": (202, DRAIN), "POST /api/v1/undrain": (202, {**DRAIN, "state": "lame-duck"}),
+                      "GET /api/v1/drain": [(200, {**DRAIN, "state": "lame-duck"}), (200, DRAIN)]}
     assert (canned.cli("drain").out, canned.cli("undrain").out) == ("drain: lame-duck\n", "drain: serving\n")
-    canned.answers["POST /api/v1/drain?wait=600"] = (200, {**DRAIN, "state": "draining", "summary": "12 closed"})
+
+
+def test_a_drain_is_waited_for(canned):
+    canned.answers = {"POST /api/v1/drain?wait=600": [(200, DRAIN), (202, DRAIN)],
+                      "GET /api/v1/drain": (200, {**DRAIN, "state": "draining", "summary": "12 closed"})}
     done = canned.cli("drain", "--wait")
     assert (done.code, done.out) == (0, "drain: draining; 12 closed\n")
-    canned.answers["POST /api/v1/drain?wait=600"] = (202, {**DRAIN, "state": "draining"})
-    assert canned.cli("drain", "--wait").code == 1
+    done = canned.cli("drain", "--wait")
+    assert done.code == 1 and "not drained after 10 minutes" in done.err
+
+
+def test_the_drain_of_a_stop_cannot_be_taken_back(canned):
+    canned.answers = {"POST /api/v1/undrain": (202, DRAIN),
+                      "GET /api/v1/drain": (200, {**DRAIN, "state": "draining", "shutdown": True})}
+    done = canned.cli("undrain")
+    assert done.code == 1 and "cannot be taken back" in done.err
     canned.answers["POST /api/v1/undrain"] = (409, {"error": "podvisor stops"})
     done = canned.cli("undrain")
     assert (done.code, done.err) == (1, "podvisor undrain: podvisor stops\n")
@@ -680,3 +703,174 @@ def test_a_follower_whose_reader_is_gone_ends(canned, processes):
     processes[0].stdout.close()
     assert processes[0].wait(10 * SLOWER) in (70, -signal.SIGPIPE)
     processes[0].stdout = None
+
+
+# ---- with a real podvisor ----
+
+def shell(script):
+    return ["/bin/sh", "-c", script]
+
+
+WORKERS = {
+    "api": {"command": shell("echo hello from api; exec sleep 1000"), "critical": True},
+    "indexer": {"command": shell("i=0; while :; do i=$((i+1)); echo block $i; sleep 0.05; done"), "depends_on": ["api"]},
+    "migrate": {"command": shell("exit 3"), "kind": "task", "restart": {"policy": "never"}},
+}
+
+
+@pytest.fixture
+def pod(podvisor):
+    pod = podvisor({"workers": WORKERS})
+    pod.wait_worker("indexer", state="ready")
+    pod.wait_worker("migrate", state="failed")
+    return pod
+
+
+def following(pod, *words):
+    return subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, "PODVISOR_SOCKET": pod.socket})
+
+
+def test_status_shows_what_runs(pod):
+    done = pod.cli("status")
+    assert done.code == 0 and done.err == ""
+    api = pod.worker("api")
+    assert re.search(rf"^api +ready +\d+s +{api['pid']} +0", done.out, re.M)
+    assert re.search(r"^migrate +failed .*exited with code 3", done.out, re.M)
+    told = json.loads(pod.cli("status", "--json").out)
+    assert {w["name"] for w in told["workers"]} == set(WORKERS)
+    assert pod.stop() == 0
+
+
+def test_a_restart_has_another_pid_when_it_returns(pod):
+    before = pod.worker("api")
+    done = pod.cli("restart", "api")
+    after = pod.worker("api")
+    assert done.code == 0 and done.out == f"api: ready, pid {after['pid']}\n"
+    assert after["pid"] != before["pid"] and after["state"] == "ready"
+
+
+def test_stop_and_start_wait_for_what_depends_on_each_other(pod):
+    done = pod.cli("stop", "api", "indexer")
+    assert done.code == 0, done
+    for name in "api", "indexer":
+        worker = pod.worker(name)
+        assert (worker["state"], worker["pid"]) == ("stopped", None)
+    assert pod.cli("probe", "ready").code == 1
+    done = pod.cli("start", "indexer", "api")
+    assert done.code == 0, done
+    assert pod.worker("indexer")["state"] == "ready"
+    assert pod.cli("probe", "ready").code == 0
+
+
+def test_no_wait_returns_before_it_is_done(podvisor):
+    pod = podvisor({"workers": {"slow": {"command": shell("trap 'sleep 2; exit' TERM; while :; do sleep 0.05; done")}}})
+    pod.wait_worker("slow", state="ready")
+    done = pod.cli("stop", "slow", "--no-wait")
+    assert done.code == 0 and done.out.startswith("slow: stopping")
+    pod.wait_worker("slow", state="stopped")
+
+
+def test_a_worker_that_fails_when_started_is_1(pod):
+    done = pod.cli("start", "migrate")
+    assert done.code == 1 and done.out.startswith("migrate: failed, exited with code 3")
+    done = pod.cli("start", "migrat")
+    assert done.code == 1 and 'did you mean "migrate"?' in done.err
+
+
+def test_logs_of_real_workers(pod):
+    done = pod.cli("logs", "api")
+    assert [json.loads(text)["msg"] for text in done.out.splitlines() if '"stream"' in text] == ["hello from api"]
+    pod.wait_log(worker="indexer", msg="block 5")
+    assert pod.cli("logs", "-n", "3", "indexer").out.count("\n") == 3
+    assert '"api"' in pod.cli("logs").out
+    assert pod.cli("logs", "nobody").code == 1
+
+
+def test_real_logs_are_followed_without_a_gap(pod, processes):
+    processes.append(following(pod, "logs", "-f", "indexer"))
+    got = read_until(processes[0].stdout, b'"block 40"').decode()
+    processes[0].send_signal(signal.SIGINT)
+    code, _, err = ended(processes[0])
+    assert (code, err) == (0, "")
+    numbers = [int(n) for n in re.findall(r'"block (\d+)"', got)]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_real_events_are_followed_as_they_happen(pod, processes):
+    processes.append(following(pod, "events", "-f", "--json"))
+    read_until(processes[0].stdout, b'"failed"')
+    pod.cli("restart", "api")
+    got = read_until(processes[0].stdout, b'"what":"ready"').decode()
+    assert all(json.loads(text)["seq"] for text in got.splitlines() if text.endswith("}"))
+    processes[0].send_signal(signal.SIGINT)
+    assert ended(processes[0])[0] == 0
+    assert "worker:api" in pod.cli("events").out
+
+
+@pytest.mark.parametrize("words", [["logs", "-f"], ["events", "-f"], ["status", "--watch"]])
+def test_a_follower_ends_with_69_when_podvisor_ends(pod, processes, words):
+    processes.append(following(pod, *words))
+    read_until(processes[0].stdout, b"api")
+    assert pod.stop() == 0
+    code, _, err = ended(processes[0])
+    assert code == 69 and "podvisor" in err and err.count("\n") == 1
+
+
+def test_a_real_reload(pod):
+    assert pod.cli("reload").out == "nothing changed\n"
+    api, indexer = pod.worker("api"), pod.worker("indexer")
+    changed = json.loads(json.dumps(pod.config))
+    changed["workers"]["indexer"]["env"] = {"A": "b"}
+    pod.write_config(changed)
+    done = pod.cli("reload", "--dry-run")
+    assert done.code == 0 and "indexer" in done.out and "api" not in done.out
+    assert pod.worker("indexer")["run"] == indexer["run"]
+    done = pod.cli("reload")
+    assert done.code == 0 and "indexer" in done.out
+    wait_until("indexer runs anew", lambda: pod.worker("indexer")["run"] > indexer["run"])
+    assert pod.worker("api")["pid"] == api["pid"]
+
+
+def test_a_real_reload_that_is_refused_changes_nothing(pod):
+    api = pod.worker("api")
+    pod.write_config('{ "workers": { "api": { "comand": ["x"] } } }')
+    done = pod.cli("reload")
+    assert done.code == 78
+    assert re.search(rf'^{re.escape(str(pod.config_file))}:1:\d+: workers\.api\.comand: ', done.err, re.M)
+    assert pod.worker("api")["pid"] == api["pid"]
+
+
+def test_a_real_drain_and_back(pod):
+    done = pod.cli("drain", "--wait")
+    assert done.code == 0 and done.out.startswith("drain: ")
+    assert pod.cli("probe", "ready").code == 1
+    assert pod.cli("probe", "live").code == 0
+    done = pod.cli("undrain")
+    assert (done.code, done.out) == (0, "drain: serving\n")
+    assert pod.cli("probe", "ready").code == 0
+
+
+def test_real_probes(pod):
+    for name in "live", "ready", "startup":
+        done = pod.cli("probe", name)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith("ok")
+    pod.cli("stop", "api")
+    done = pod.cli("probe", "ready")
+    assert done.code == 1 and "worker:api" in done.out
+    assert pod.cli("probe", "startup").code == 0
+
+
+def test_the_commands_find_a_socket_that_fell_back(podvisor, directory):
+    if os.path.exists("/run/podvisor/control.sock"):
+        pytest.skip("a podvisor of this machine's own answers at a default socket")
+    blocked = os.path.join(directory, "file")
+    open(blocked, "w").close()
+    env = {"XDG_RUNTIME_DIR": directory}
+    pod = podvisor({"control": {"socket": blocked + "/control.sock"}, "workers": {"a": {"command": ["/bin/sleep", "1000"]}}}, env=env)
+    wait_until("it answers", lambda: os.path.exists(os.path.join(directory, "podvisor", "control.sock")))
+    done = cli("status", "--json", env=env)
+    assert done.code == 0 and json.loads(done.out)["pid"] == pod.pid
+    assert pod.stop() == 0
+    assert not os.path.exists(os.path.join(directory, "podvisor", "control.sock"))
