@@ -35,430 +35,431 @@
 enum { EXIT_USAGE = 64, EXIT_DEFECT = 70, EXIT_CONFIG = 78 };
 
 /* SIGTERM and SIGINT come first: they count up to the third, which kills. */
-static const int handled_signals[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
-                                      SIGUSR1, SIGUSR2, SIGWINCH};
+static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 enum { N_SIGNALS = sizeof(handled_signals) / sizeof(handled_signals[0]) };
 
 struct pod {
-  struct loop loop;
-  struct world *world;
-  struct plan plan;
-  struct meters meters;
-  struct output output;
-  struct context context;
-  struct reaper reaper;
-  struct logs *logs;
-  struct workers *workers;
-  struct checks *checks;
-  struct volumes *volumes;
-  struct databases *databases;
-  struct browsers *browsers;
-  struct gateways *gateways;
-  struct usage *usage;
-  struct cgroup cgroup;
-  bool has_cgroup;
-  struct control *control;
-  uv_signal_t signals[N_SIGNALS];
-  const char *config_path; /* NULL: run -- COMMAND */
-  char shim_path[PATH_MAX], socket_path[108];
-  ms_t started_at;
-  uint64_t told; /* the last entry of the journal that was logged */
-  int terms, exit_code;
+	struct loop loop;
+	struct world *world;
+	struct plan plan;
+	struct meters meters;
+	struct output output;
+	struct context context;
+	struct reaper reaper;
+	struct logs *logs;
+	struct workers *workers;
+	struct checks *checks;
+	struct volumes *volumes;
+	struct databases *databases;
+	struct browsers *browsers;
+	struct gateways *gateways;
+	struct usage *usage;
+	struct cgroup cgroup;
+	bool has_cgroup;
+	struct control *control;
+	uv_signal_t signals[N_SIGNALS];
+	const char *config_path; /* NULL: run -- COMMAND */
+	char shim_path[PATH_MAX], socket_path[108];
+	ms_t started_at;
+	int terms, exit_code;
 };
 
 /* ---- one turn ---- */
 
-static void carry_out(struct pod *pod, const struct effect *e) {
-  switch (e->kind) {
-  case EFFECT_WORKER_SPAWN:
-  case EFFECT_WORKER_SIGNAL:
-  case EFFECT_WORKER_KILL:
-    workers_do(pod->workers, e);
-    break;
-  case EFFECT_WORKER_CHECK:
-    checks_do(pod->checks, e);
-    break;
-  case EFFECT_VOLUME_PREPARE:
-  case EFFECT_VOLUME_MEASURE:
-  case EFFECT_VOLUME_RELEASE:
-    volumes_do(pod->volumes, e);
-    break;
-  case EFFECT_POSTGRES_CHECK:
-  case EFFECT_POSTGRES_CANARY:
-  case EFFECT_POSTGRES_CLOSE:
-    databases_do(pod->databases, e);
-    break;
-  case EFFECT_BROWSER_LAUNCH:
-  case EFFECT_BROWSER_PROBE:
-  case EFFECT_BROWSER_SERVE:
-  case EFFECT_BROWSER_CLOSE:
-  case EFFECT_BROWSER_SIGNAL:
-  case EFFECT_BROWSER_KILL:
-  case EFFECT_BROWSER_CLEAN:
-    browsers_do(pod->browsers, e);
-    break;
-  case EFFECT_GATEWAY_LISTEN:
-  case EFFECT_GATEWAY_LAME_DUCK:
-  case EFFECT_GATEWAY_SERVE:
-  case EFFECT_GATEWAY_DRAIN:
-  case EFFECT_GATEWAY_CLOSE:
-    gateways_do(pod->gateways, e);
-    break;
-  case EFFECT_EXIT:
-    pod->exit_code = (int)e->value;
-    loop_stop(&pod->loop);
-    break;
-  case EFFECT_KIND_COUNT:
-    break;
-  }
+static void carry_out(struct pod *pod, const struct effect *e)
+{
+	switch (e->kind) {
+	case EFFECT_WORKER_SPAWN:
+	case EFFECT_WORKER_SIGNAL:
+	case EFFECT_WORKER_KILL:
+		workers_do(pod->workers, e);
+		break;
+	case EFFECT_WORKER_CHECK:
+		checks_do(pod->checks, e);
+		break;
+	case EFFECT_VOLUME_PREPARE:
+	case EFFECT_VOLUME_MEASURE:
+	case EFFECT_VOLUME_RELEASE:
+		volumes_do(pod->volumes, e);
+		break;
+	case EFFECT_POSTGRES_CHECK:
+	case EFFECT_POSTGRES_CANARY:
+	case EFFECT_POSTGRES_CLOSE:
+		databases_do(pod->databases, e);
+		break;
+	case EFFECT_BROWSER_LAUNCH:
+	case EFFECT_BROWSER_PROBE:
+	case EFFECT_BROWSER_SERVE:
+	case EFFECT_BROWSER_CLOSE:
+	case EFFECT_BROWSER_SIGNAL:
+	case EFFECT_BROWSER_KILL:
+	case EFFECT_BROWSER_CLEAN:
+		browsers_do(pod->browsers, e);
+		break;
+	case EFFECT_GATEWAY_LISTEN:
+	case EFFECT_GATEWAY_LAME_DUCK:
+	case EFFECT_GATEWAY_SERVE:
+	case EFFECT_GATEWAY_DRAIN:
+	case EFFECT_GATEWAY_CLOSE:
+		gateways_do(pod->gateways, e);
+		break;
+	case EFFECT_EXIT:
+		pod->exit_code = (int)e->value;
+		loop_stop(&pod->loop);
+		break;
+	case EFFECT_KIND_COUNT:
+		break;
+	}
 }
 
-static void tell_journal(struct pod *pod) {
-  const struct journal *j = &pod->world->journal;
-  uint64_t oldest = journal_oldest(j);
-  uint64_t seq = pod->told + 1 > oldest ? pod->told + 1 : oldest;
-  for (; seq <= j->last_seq; seq++) {
-    const struct journal_entry *e = journal_get(j, seq);
-    logs_say(pod->logs, e->level, e->thing, e->subject, "%s", e->text);
-  }
-  pod->told = j->last_seq;
+static void tell(void *ctx, const struct journal_entry *e)
+{
+	struct pod *pod = ctx;
+	logs_say(pod->logs, e->level, e->thing, e->subject, "%s", e->text);
 }
 
-static void take_events(struct pod *pod, ms_t now) {
-  struct event e;
-  while (loop_take(&pod->loop, &e)) {
-    if (e.kind == EVENT_WORKER_EXITED)
-      checks_forget(pod->checks, e.slot, e.run);
-    world_apply(pod->world, &e, now);
-  }
+static void take_events(struct pod *pod, ms_t now)
+{
+	struct event e;
+	while (loop_take(&pod->loop, &e)) {
+		if (e.kind == EVENT_WORKER_EXITED)
+			checks_forget(pod->checks, e.slot, e.run);
+		world_apply(pod->world, &e, now);
+	}
 }
 
-static void turn(void *ctx) {
-  struct pod *pod = ctx;
-  ms_t now = loop_now();
-  take_events(pod, now);
-  reconcile(pod->world, now, &pod->plan);
-  tell_journal(pod);
-  for (size_t i = 0; i < pod->plan.count; i++)
-    carry_out(pod, &pod->plan.effects[i]);
-  gateways_world_changed(pod->gateways);
-  usage_turned(pod->usage);
-  pod->meters.orphans_reaped = pod->reaper.orphans_total;
-  if (pod->control)
-    control_turned(pod->control);
-  loop_wake_at(&pod->loop, pod->plan.wake_at);
+static void turn(void *ctx)
+{
+	struct pod *pod = ctx;
+	ms_t now = loop_now();
+	take_events(pod, now);
+	reconcile(pod->world, now, &pod->plan);
+	for (size_t i = 0; i < pod->plan.count; i++)
+		carry_out(pod, &pod->plan.effects[i]);
+	gateways_world_changed(pod->gateways);
+	usage_turned(pod->usage);
+	pod->meters.orphans_reaped = pod->reaper.orphans_total;
+	if (pod->control)
+		control_turned(pod->control);
+	loop_wake_at(&pod->loop, pod->plan.wake_at);
 }
 
 /* ---- what control asks ---- */
 
-static void take_snapshot(void *ctx, struct snapshot *out) {
-  struct pod *pod = ctx;
-  *out = (struct snapshot){.world = pod->world,
-                           .meters = &pod->meters,
-                           .now = loop_now(),
-                           .wall_ms = loop_wall_ms(),
-                           .started_at = pod->started_at};
+static void take_snapshot(void *ctx, struct snapshot *out)
+{
+	struct pod *pod = ctx;
+	*out = (struct snapshot){.world = pod->world,
+		.meters = &pod->meters,
+		.now = loop_now(),
+		.wall_ms = loop_wall_ms(),
+		.started_at = pod->started_at};
 }
 
-static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err) {
-  struct pod *pod = ctx;
-  if (!pod->config_path)
-    return err_set(
-        err, -ENOTSUP,
-        "there is no configuration file to read again (run -- COMMAND)");
-  struct config *config = configuration_read(pod->config_path, out, err);
-  if (!config)
-    return err->code;
-  int rc = 0;
-  if (dry_run) {
-    reload_preview(pod->world, config, out);
-  } else {
-    rc = reload_apply(pod->world, config, loop_now(), err);
-    if (rc == 0)
-      logs_configure(pod->logs, &config->log);
-    loop_ask(&pod->loop);
-  }
-  config_release(config);
-  return rc;
+static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
+{
+	struct pod *pod = ctx;
+	if (!pod->config_path)
+		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
+	struct config *config = configuration_read(pod->config_path, out, err);
+	if (!config)
+		return err->code;
+	int rc = 0;
+	if (dry_run) {
+		reload_preview(pod->world, config, out);
+	} else {
+		rc = reload_apply(pod->world, config, loop_now(), err);
+		if (rc == 0)
+			logs_configure(pod->logs, &config->log);
+		loop_ask(&pod->loop);
+	}
+	config_release(config);
+	return rc;
 }
 
-static void reload_and_tell(struct pod *pod) {
-  struct buf mistakes;
-  struct err err = {0};
-  buf_init(&mistakes, 64 << 10);
-  if (reload(pod, false, &mistakes, &err) < 0)
-    journal_add(&pod->world->journal, loop_now(), LOG_ERROR, THING_POD, "",
-                "reload-refused",
-                "reload refused, the old configuration goes on: %s", err.text);
-  loop_ask(&pod->loop);
-  buf_fini(&mistakes);
+static void reload_and_tell(struct pod *pod)
+{
+	struct buf mistakes;
+	struct err err = {0};
+	buf_init(&mistakes, 64 << 10);
+	if (reload(pod, false, &mistakes, &err) < 0)
+		journal_add(&pod->world->journal, loop_now(), LOG_ERROR, THING_POD, "", "reload-refused",
+			"reload refused, the old configuration goes on: %s", err.text);
+	loop_ask(&pod->loop);
+	buf_fini(&mistakes);
 }
 
-static void give_logs(void *ctx, const char *name, size_t lines,
-                      struct buf *out) {
-  struct pod *pod = ctx;
-  logs_recent(pod->logs, name, lines, out);
+static void give_logs(void *ctx, const char *name, size_t lines, struct buf *out)
+{
+	struct pod *pod = ctx;
+	logs_recent(pod->logs, name, lines, out);
 }
 
-static void measure(void *ctx) {
-  struct pod *pod = ctx;
-  struct cgroup_memory memory = {.limit_bytes = -1, .used_bytes = -1};
-  if (pod->has_cgroup)
-    cgroup_read_memory(&pod->cgroup, &memory);
-  pod->meters.memory_limit_bytes = memory.limit_bytes;
-  pod->meters.memory_used_bytes = memory.used_bytes;
-  usage_ask(pod->usage);
+static void measure(void *ctx)
+{
+	struct pod *pod = ctx;
+	struct cgroup_memory memory = {.limit_bytes = -1, .used_bytes = -1};
+	if (pod->has_cgroup)
+		cgroup_read_memory(&pod->cgroup, &memory);
+	pod->meters.memory_limit_bytes = memory.limit_bytes;
+	pod->meters.memory_used_bytes = memory.used_bytes;
+	usage_ask(pod->usage);
 }
 
-static void post(void *ctx, const struct event *e) {
-  struct pod *pod = ctx;
-  loop_post(&pod->loop, e);
+static void post(void *ctx, const struct event *e)
+{
+	struct pod *pod = ctx;
+	loop_post(&pod->loop, e);
 }
 
 /* ---- what the parts ask ---- */
 
-static int open_output(void *ctx, const char *name, uint32_t slot, uint64_t run,
-                       int stream, const struct config_worker_log *config,
-                       struct err *err) {
-  struct pod *pod = ctx;
-  return logs_open(pod->logs, name, slot, run, (enum logs_stream)stream, config,
-                   err);
+static int open_output(void *ctx, const char *name, uint32_t slot, uint64_t run, int stream,
+	const struct config_worker_log *config, struct err *err)
+{
+	struct pod *pod = ctx;
+	return logs_open(pod->logs, name, slot, run, (enum logs_stream)stream, config, err);
 }
 
-static void end_output(void *ctx, uint64_t run) {
-  struct pod *pod = ctx;
-  logs_ended(pod->logs, run);
+static void end_output(void *ctx, uint64_t run)
+{
+	struct pod *pod = ctx;
+	logs_ended(pod->logs, run);
 }
 
 /* ---- signals ---- */
 
-static void tell_state(struct pod *pod) {
-  const struct world *w = pod->world;
-  logs_say(pod->logs, LOG_WARN, THING_POD, "", "state: drain %s",
-           drain_state_name(w->drain.state));
-  for (size_t i = 0; i < w->n_workers; i++)
-    if (w->workers[i].config)
-      logs_say(pod->logs, LOG_WARN, THING_WORKER, w->workers[i].name,
-               "state: %s, pid %d: %s", worker_state_name(w->workers[i].state),
-               w->workers[i].pid, w->workers[i].reason);
-  for (size_t i = 0; i < w->n_databases; i++)
-    logs_say(pod->logs, LOG_WARN, THING_POSTGRES, w->databases[i].config->name,
-             "state: %s: %s", database_state_name(w->databases[i].state),
-             w->databases[i].text);
-  for (size_t i = 0; i < w->n_browsers; i++)
-    logs_say(pod->logs, LOG_WARN, THING_BROWSER, w->browsers[i].config->name,
-             "state: %s, pid %d: %s", browser_state_name(w->browsers[i].state),
-             w->browsers[i].pid, w->browsers[i].reason);
-  for (size_t i = 0; i < w->n_volumes; i++)
-    logs_say(pod->logs, LOG_WARN, THING_VOLUME, w->volumes[i].config->name,
-             "state: %s", volume_state_name(w->volumes[i].state));
+static void tell_state(struct pod *pod)
+{
+	const struct world *w = pod->world;
+	logs_say(pod->logs, LOG_WARN, THING_POD, "", "state: drain %s", drain_state_name(w->drain.state));
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config)
+			logs_say(pod->logs, LOG_WARN, THING_WORKER, w->workers[i].name, "state: %s, pid %d: %s",
+				worker_state_name(w->workers[i].state), w->workers[i].pid, w->workers[i].reason);
+	for (size_t i = 0; i < w->n_databases; i++)
+		logs_say(pod->logs, LOG_WARN, THING_POSTGRES, w->databases[i].config->name, "state: %s: %s",
+			database_state_name(w->databases[i].state), w->databases[i].text);
+	for (size_t i = 0; i < w->n_browsers; i++)
+		logs_say(pod->logs, LOG_WARN, THING_BROWSER, w->browsers[i].config->name, "state: %s, pid %d: %s",
+			browser_state_name(w->browsers[i].state), w->browsers[i].pid, w->browsers[i].reason);
+	for (size_t i = 0; i < w->n_volumes; i++)
+		logs_say(pod->logs, LOG_WARN, THING_VOLUME, w->volumes[i].config->name, "state: %s",
+			volume_state_name(w->volumes[i].state));
 }
 
-static void on_signal(uv_signal_t *handle, int signum) {
-  struct pod *pod = handle->data;
-  if (signum == SIGTERM || signum == SIGINT) {
-    struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = ++pod->terms};
-    snprintf(e.text, sizeof(e.text), "SIG%s", sigabbrev_np(signum));
-    loop_post(&pod->loop, &e);
-  } else if (!pod->config_path) {
-    workers_forward(pod->workers, signum);
-  } else if (signum == SIGHUP) {
-    reload_and_tell(pod);
-  } else if (signum == SIGQUIT) {
-    tell_state(pod);
-  }
+/* run -- COMMAND hands every signal on as it is and leaves the answer to the command. */
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	struct pod *pod = handle->data;
+	if (!pod->config_path) {
+		workers_forward(pod->workers, signum);
+	} else if (signum == SIGTERM || signum == SIGINT) {
+		struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = ++pod->terms};
+		snprintf(e.text, sizeof(e.text), "SIG%s", sigabbrev_np(signum));
+		loop_post(&pod->loop, &e);
+	} else if (signum == SIGHUP) {
+		reload_and_tell(pod);
+	} else if (signum == SIGQUIT) {
+		tell_state(pod);
+	}
 }
 
-static void open_signals(struct pod *pod) {
-  signal(SIGPIPE, SIG_IGN);
-  for (int i = 0; i < N_SIGNALS; i++) {
-    uv_signal_init(&pod->loop.uv, &pod->signals[i]);
-    pod->signals[i].data = pod;
-    uv_signal_start(&pod->signals[i], on_signal, handled_signals[i]);
-  }
+static void open_signals(struct pod *pod)
+{
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < N_SIGNALS; i++) {
+		uv_signal_init(&pod->loop.uv, &pod->signals[i]);
+		pod->signals[i].data = pod;
+		uv_signal_start(&pod->signals[i], on_signal, handled_signals[i]);
+	}
 }
 
-static void close_signals(struct pod *pod) {
-  for (int i = 0; i < N_SIGNALS; i++)
-    if (pod->signals[i].data)
-      uv_close((uv_handle_t *)&pod->signals[i], NULL);
+static void close_signals(struct pod *pod)
+{
+	for (int i = 0; i < N_SIGNALS; i++)
+		if (pod->signals[i].data)
+			uv_close((uv_handle_t *)&pod->signals[i], NULL);
 }
 
 /* ---- birth and death ---- */
 
-static int open_parts(struct pod *pod, struct err *err) {
-  int rc = workers_new(&pod->workers, &pod->context, err);
-  rc = rc ? rc : checks_new(&pod->checks, &pod->context, err);
-  rc = rc ? rc : volumes_new(&pod->volumes, &pod->context, err);
-  rc = rc ? rc : databases_new(&pod->databases, &pod->context, err);
-  rc = rc ? rc : browsers_new(&pod->browsers, &pod->context, err);
-  rc = rc ? rc : gateways_new(&pod->gateways, &pod->context, err);
-  return rc ? rc : usage_new(&pod->usage, &pod->context, err);
+static int open_parts(struct pod *pod, struct err *err)
+{
+	int rc = workers_new(&pod->workers, &pod->context, err);
+	rc = rc ? rc : checks_new(&pod->checks, &pod->context, err);
+	rc = rc ? rc : volumes_new(&pod->volumes, &pod->context, err);
+	rc = rc ? rc : databases_new(&pod->databases, &pod->context, err);
+	rc = rc ? rc : browsers_new(&pod->browsers, &pod->context, err);
+	rc = rc ? rc : gateways_new(&pod->gateways, &pod->context, err);
+	return rc ? rc : usage_new(&pod->usage, &pod->context, err);
 }
 
-static int open_control(struct pod *pod, const struct config *config,
-                        struct err *err) {
-  const struct control_port port = {.ctx = pod,
-                                    .snapshot = take_snapshot,
-                                    .reload = reload,
-                                    .logs = give_logs,
-                                    .post = post,
-                                    .measure = measure,
-                                    .version = version_text()};
-  if (!pod->config_path)
-    return 0;
-  int rc = runtime_dir_choose(config->control.socket, pod->socket_path,
-                              sizeof(pod->socket_path), err);
-  if (rc < 0)
-    return rc;
-  if (strcmp(pod->socket_path, config->control.socket) != 0)
-    journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "",
-                "socket", "%s cannot be written; the control socket is %s",
-                config->control.socket, pod->socket_path);
-  return control_new(&pod->control, &pod->loop, config->control.listen,
-                     pod->socket_path, config->control.token, &port, err);
+static int open_control(struct pod *pod, const struct config *config, struct err *err)
+{
+	const struct control_port port = {.ctx = pod,
+		.snapshot = take_snapshot,
+		.reload = reload,
+		.logs = give_logs,
+		.post = post,
+		.measure = measure,
+		.version = version_text()};
+	if (!pod->config_path)
+		return 0;
+	int rc = runtime_dir_choose(config->control.socket, pod->socket_path, sizeof(pod->socket_path), err);
+	if (rc < 0)
+		return rc;
+	if (strcmp(pod->socket_path, config->control.socket) != 0)
+		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "socket",
+			"%s cannot be written; the control socket is %s", config->control.socket, pod->socket_path);
+	return control_new(
+		&pod->control, &pod->loop, config->control.listen, pod->socket_path, config->control.token, &port, err);
 }
 
-static int open_pod(struct pod *pod, struct config *config, struct err *err) {
-  uint64_t seed = 0;
-  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-    seed = (uint64_t)loop_wall_ms();
-  int rc = process_find_shim(pod->shim_path, sizeof(pod->shim_path), err);
-  rc = rc ? rc : loop_init(&pod->loop, turn, pod, err);
-  if (rc < 0)
-    return rc;
-  pod->loop.lag = &pod->meters.loop_lag_seconds;
-  pod->started_at = loop_now();
-  pod->meters.memory_limit_bytes = pod->meters.memory_used_bytes = -1;
-  pod->has_cgroup = cgroup_find(&pod->cgroup, NULL, NULL, NULL) == 0;
-  pod->world = world_new(config, seed, pod->started_at);
-  if (!pod->world)
-    return err_set(err, -ENOMEM, "out of memory");
-  pod->output =
-      (struct output){.ctx = pod, .open = open_output, .ended = end_output};
-  pod->context = (struct context){.loop = &pod->loop,
-                                  .world = pod->world,
-                                  .meters = &pod->meters,
-                                  .reaper = &pod->reaper,
-                                  .output = &pod->output,
-                                  .shim_path = pod->shim_path};
-  rc = reaper_init(&pod->reaper, &pod->loop.uv, err);
-  rc = rc ? rc
-          : logs_new(&pod->logs, &pod->context,
-                     pod->config_path ? STDOUT_FILENO : STDERR_FILENO, err);
-  rc = rc ? rc : open_parts(pod, err);
-  if (rc < 0)
-    return rc;
-  open_signals(pod);
-  return open_control(pod, config, err);
+static int open_pod(struct pod *pod, struct config *config, struct err *err)
+{
+	uint64_t seed = 0;
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uint64_t)loop_wall_ms();
+	int rc = process_find_shim(pod->shim_path, sizeof(pod->shim_path), err);
+	rc = rc ? rc : loop_init(&pod->loop, turn, pod, err);
+	if (rc < 0)
+		return rc;
+	pod->loop.lag = &pod->meters.loop_lag_seconds;
+	pod->started_at = loop_now();
+	pod->meters.memory_limit_bytes = pod->meters.memory_used_bytes = -1;
+	pod->has_cgroup = cgroup_find(&pod->cgroup, NULL, NULL, NULL) == 0;
+	pod->world = world_new(config, seed, pod->started_at);
+	if (!pod->world)
+		return err_set(err, -ENOMEM, "out of memory");
+	pod->output = (struct output){.ctx = pod, .open = open_output, .ended = end_output};
+	pod->context = (struct context){.loop = &pod->loop,
+		.world = pod->world,
+		.meters = &pod->meters,
+		.reaper = &pod->reaper,
+		.output = &pod->output,
+		.shim_path = pod->shim_path};
+	rc = reaper_init(&pod->reaper, &pod->loop.uv, err);
+	rc = rc ? rc : logs_new(&pod->logs, &pod->context, pod->config_path ? STDOUT_FILENO : STDERR_FILENO, err);
+	if (rc < 0)
+		return rc;
+	pod->world->journal.on_entry = tell;
+	pod->world->journal.ctx = pod;
+	rc = open_parts(pod, err);
+	if (rc < 0)
+		return rc;
+	open_signals(pod);
+	return open_control(pod, config, err);
 }
 
-static void write_termination(struct pod *pod) {
-  const struct world *w = pod->world;
-  struct buf text;
-  struct err err;
-  buf_init(&text, 64 << 10);
-  if (w->death[0])
-    buf_printf(&text, "podvisor ended with code %d: %s\n", w->exit_code,
-               w->death);
-  else
-    buf_puts(&text, "podvisor ended in order\n");
-  if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
-    logs_last_words(pod->logs, w->workers[w->death_slot].name,
-                    TERMINATION_MAX - text.len - 1, &text);
-  if (termination_write(w->config->shutdown.termination_log, &text, &err) < 0)
-    logs_say(pod->logs, LOG_WARN, THING_POD, "",
-             "the termination log was not written: %s", err.text);
-  buf_fini(&text);
+static void write_termination(struct pod *pod)
+{
+	const struct world *w = pod->world;
+	struct buf text;
+	struct err err;
+	buf_init(&text, 64 << 10);
+	if (w->death[0])
+		buf_printf(&text, "podvisor ended with code %d: %s\n", w->exit_code, w->death);
+	else
+		buf_puts(&text, "podvisor ended in order\n");
+	if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
+		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len - 1, &text);
+	if (termination_write(w->config->shutdown.termination_log, &text, &err) < 0)
+		logs_say(pod->logs, LOG_WARN, THING_POD, "", "the termination log was not written: %s", err.text);
+	buf_fini(&text);
 }
 
-static void close_pod(struct pod *pod) {
-  control_free(pod->control);
-  gateways_free(pod->gateways);
-  browsers_free(pod->browsers);
-  databases_free(pod->databases);
-  usage_free(pod->usage);
-  checks_free(pod->checks);
-  workers_free(pod->workers);
-  volumes_free(pod->volumes);
-  logs_free(pod->logs);
-  close_signals(pod);
-  if (pod->reaper.signal.loop)
-    reaper_fini(&pod->reaper);
-  if (pod->loop.turn)
-    loop_fini(&pod->loop);
-  plan_fini(&pod->plan);
-  world_free(pod->world);
+static void close_pod(struct pod *pod)
+{
+	control_free(pod->control);
+	gateways_free(pod->gateways);
+	browsers_free(pod->browsers);
+	databases_free(pod->databases);
+	usage_free(pod->usage);
+	checks_free(pod->checks);
+	workers_free(pod->workers);
+	volumes_free(pod->volumes);
+	if (pod->world)
+		pod->world->journal.on_entry = NULL;
+	logs_free(pod->logs);
+	close_signals(pod);
+	if (pod->reaper.signal.loop)
+		reaper_fini(&pod->reaper);
+	if (pod->loop.turn)
+		loop_fini(&pod->loop);
+	plan_fini(&pod->plan);
+	world_free(pod->world);
 }
 
-static int supervise(const char *config_path, struct config *config) {
-  struct pod *pod = calloc(1, sizeof(*pod));
-  struct err err = {0};
-  if (!pod)
-    return EXIT_DEFECT;
-  pod->config_path = config_path;
-  plan_init(&pod->plan);
-  int rc = open_pod(pod, config, &err);
-  int code = EXIT_DEFECT;
-  if (rc < 0) {
-    fprintf(stderr, "podvisor: %s\n", err.text);
-  } else {
-    loop_ask(&pod->loop);
-    loop_run(&pod->loop);
-    tell_journal(pod);
-    write_termination(pod);
-    code = pod->exit_code;
-  }
-  close_pod(pod);
-  free(pod);
-  return code;
+static int supervise(const char *config_path, struct config *config)
+{
+	struct pod *pod = calloc(1, sizeof(*pod));
+	struct err err = {0};
+	if (!pod)
+		return EXIT_DEFECT;
+	pod->config_path = config_path;
+	plan_init(&pod->plan);
+	int rc = open_pod(pod, config, &err);
+	int code = EXIT_DEFECT;
+	if (rc < 0) {
+		fprintf(stderr, "podvisor: %s\n", err.text);
+	} else {
+		loop_ask(&pod->loop);
+		loop_run(&pod->loop);
+		write_termination(pod);
+		code = pod->exit_code;
+	}
+	close_pod(pod);
+	free(pod);
+	return code;
 }
 
-static struct config *read_config(const char *path) {
-  struct buf mistakes;
-  struct err err;
-  buf_init(&mistakes, 256 << 10);
-  struct config *config = configuration_read(path, &mistakes, &err);
-  if (!config)
-    fputs(buf_str(&mistakes), stderr);
-  buf_fini(&mistakes);
-  return config;
+static struct config *read_config(const char *path)
+{
+	struct buf mistakes;
+	struct err err;
+	buf_init(&mistakes, 256 << 10);
+	struct config *config = configuration_read(path, &mistakes, &err);
+	if (!config)
+		fputs(buf_str(&mistakes), stderr);
+	buf_fini(&mistakes);
+	return config;
 }
 
-static int run(int argc, char **argv) {
-  static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'},
-      {"help", no_argument, NULL, 'h'},
-      {0}};
-  const char *path = "/etc/podvisor/podvisor.json";
-  int option;
-  optind = 1;
-  while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
-    if (option == 'h')
-      return cli_help(stdout, "run");
-    if (option != 'c')
-      return cli_help(stderr, "run"), EXIT_USAGE;
-    path = optarg;
-  }
-  bool command =
-      optind > 1 && strcmp(argv[optind - 1], "--") == 0 && optind < argc;
-  if (optind < argc && !command) {
-    fprintf(stderr,
-            "podvisor run: \"%s\" is not expected (a command goes behind --)\n",
-            argv[optind]);
-    return EXIT_USAGE;
-  }
-  struct config *config =
-      command ? config_for_command(argv + optind) : read_config(path);
-  if (!config)
-    return command ? EXIT_DEFECT : EXIT_CONFIG;
-  int code = supervise(command ? NULL : path, config);
-  config_release(config);
-  return code;
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+	const char *path = "/etc/podvisor/podvisor.json";
+	int option;
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+		if (option == 'h')
+			return cli_help(stdout, "run");
+		if (option != 'c')
+			return cli_help(stderr, "run"), EXIT_USAGE;
+		path = optarg;
+	}
+	bool command = optind > 1 && strcmp(argv[optind - 1], "--") == 0 && optind < argc;
+	if (optind == argc && strcmp(argv[argc - 1], "--") == 0) {
+		fprintf(stderr, "podvisor run: a command is expected behind --\n");
+		return EXIT_USAGE;
+	}
+	if (optind < argc && !command) {
+		fprintf(stderr, "podvisor run: \"%s\" is not expected (a command goes behind --)\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	struct config *config = command ? config_for_command(argv + optind) : read_config(path);
+	if (!config)
+		return command ? EXIT_DEFECT : EXIT_CONFIG;
+	int code = supervise(command ? NULL : path, config);
+	config_release(config);
+	return code;
 }
 
-int main(int argc, char **argv) {
-  if (argc > 1 && strcmp(argv[1], "run") == 0)
-    return run(argc - 1, argv + 1);
-  return cli_main(argc, argv);
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "run") == 0)
+		return run(argc - 1, argv + 1);
+	return cli_main(argc, argv);
 }

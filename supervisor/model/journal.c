@@ -15,6 +15,8 @@ void journal_add(struct journal *j, ms_t now, enum log_level level, enum thing t
 	va_start(args, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, args);
 	va_end(args);
+	if (j->on_entry)
+		j->on_entry(j->ctx, e);
 }
 
 const struct journal_entry *journal_get(const struct journal *j, uint64_t seq)

@@ -26,9 +26,12 @@ struct journal_entry {
 struct journal {
 	struct journal_entry entries[JOURNAL_SIZE];
 	uint64_t last_seq; /* of the newest entry, 0 when there is none */
+	/* Told each entry as it is made, or NULL: a single turn can make more than are kept. */
+	void (*on_entry)(void *ctx, const struct journal_entry *e);
+	void *ctx;
 };
 
-/* Adds an entry; the oldest gives way. */
+/* Adds an entry and tells it; the oldest gives way. */
 void journal_add(struct journal *j, ms_t now, enum log_level level, enum thing thing, const char *subject,
 	const char *what, const char *fmt, ...) PRINTF_LIKE(7, 8);
 /* The entry of that number, or NULL when it is gone or not there yet. Borrowed. */
