@@ -3,64 +3,71 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "podvisor/base/utf8.h"
+
 enum { DEPTH_MAX = 64 };
 
 /* ---- writing ---- */
 
-/* Length of the valid UTF-8 sequence at s (RFC 3629), 0 when it is none. */
-static size_t utf8_length(const unsigned char *s, size_t n)
+/* Whether any of eight bytes has to be looked at singly: a control character, a
+ * quote, a backslash or one beyond ASCII. May say so without need, never fails to. */
+static bool any_special(uint64_t eight)
 {
-	size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 0;
-	if (s[0] >= 0xf0 && s[0] < 0xf5)
-		len = 4;
-	if (len == 0 || len > n)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-	bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
-	bool beyond = s[0] == 0xf4 && s[1] >= 0x90;
-	return overlong || surrogate || beyond ? 0 : len;
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+	uint64_t quote = eight ^ (ones * '"'), backslash = eight ^ (ones * '\\');
+	uint64_t control = (eight - ones * 0x20) & ~eight;
+	return ((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control | eight) & tops) != 0;
 }
 
 static bool is_plain(unsigned char c)
 {
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* How many bytes from s on stand in a JSON string as they are. Log lines spend
+ * their time here. */
+static size_t plain_run(const char *s, size_t n)
+{
+	size_t i = 0;
+	while (i < n) {
+		uint64_t eight;
+		if (n - i >= sizeof(eight) && (memcpy(&eight, s + i, sizeof(eight)), !any_special(eight))) {
+			i += sizeof(eight);
+			continue;
+		}
+		unsigned char c = (unsigned char)s[i];
+		size_t len = c >= 0x80 ? utf8_length(s + i, n - i) : is_plain(c);
+		if (len == 0)
+			break;
+		i += len;
+	}
+	return i;
 }
 
 static void put_escaped(struct buf *b, unsigned char c)
 {
+	static const char hex[] = "0123456789abcdef";
 	static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-	if (c == '"' || c == '\\')
+	if (c >= 0x80)
+		buf_put(b, "\xef\xbf\xbd", 3);
+	else if (c == '"' || c == '\\')
 		buf_put(b, (char[]){'\\', (char)c}, 2);
 	else if (c < sizeof(shorts) && shorts[c])
 		buf_put(b, (char[]){'\\', shorts[c]}, 2);
 	else
-		buf_printf(b, "\\u%04x", c);
+		buf_put(b, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
 int json_put_string(struct buf *b, const char *bytes, size_t n)
 {
-	const unsigned char *s = (const unsigned char *)bytes;
 	buf_putc(b, '"');
-	for (size_t i = 0; i < n;) {
-		size_t run = i;
-		while (run < n && is_plain(s[run]))
-			run++;
-		if (run > i) {
-			buf_put(b, s + i, run - i);
-			i = run;
-			continue;
-		}
-		size_t len = s[i] >= 0x80 ? utf8_length(s + i, n - i) : 0;
-		if (s[i] < 0x80)
-			put_escaped(b, s[i]);
-		else if (len)
-			buf_put(b, s + i, len);
-		else
-			buf_puts(b, "\xef\xbf\xbd");
-		i += len ? len : 1;
+	for (size_t i = 0; i < n; i++) {
+		size_t run = plain_run(bytes + i, n - i);
+		buf_put(b, bytes + i, run);
+		i += run;
+		if (i == n)
+			break;
+		put_escaped(b, (unsigned char)bytes[i]);
 	}
 	return buf_putc(b, '"');
 }
@@ -116,17 +123,15 @@ static bool skip_string(struct cursor *c, struct span *raw)
 	if (!skip_char(c, '"'))
 		return false;
 	const unsigned char *start = c->at;
-	while (c->at < c->end && *c->at != '"') {
-		size_t len = *c->at < 0x80 ? 1 : utf8_length(c->at, (size_t)(c->end - c->at));
-		if (*c->at < 0x20 || len == 0)
+	for (;;) {
+		c->at += plain_run((const char *)c->at, (size_t)(c->end - c->at));
+		if (c->at == c->end)
 			return false;
-		if (*c->at != '\\')
-			c->at += len;
-		else if (!skip_escape(c))
+		if (*c->at == '"')
+			break;
+		if (*c->at != '\\' || !skip_escape(c))
 			return false;
 	}
-	if (c->at == c->end)
-		return false;
 	*raw = (struct span){(const char *)start, (size_t)(c->at - start)};
 	c->at++;
 	return true;
@@ -234,8 +239,10 @@ static bool skip_value(struct cursor *c)
 	}
 }
 
-bool json_is_object(struct span text, void (*seen)(void *ctx, struct span key), void *ctx)
+bool json_check_object(struct span text, void (*seen)(void *ctx, struct span key), void *ctx)
 {
+	if (text.len == 0)
+		return false;
 	const unsigned char *start = (const unsigned char *)text.at;
 	struct cursor c = {.at = start, .end = start + text.len, .seen = seen, .ctx = ctx};
 	if (!skip_object(&c))

@@ -1,5 +1,7 @@
 #include "podvisor/base/wall.h"
 
+#define WALL_LAST_MS INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
+
 static void put(char *out, int64_t number, int digits)
 {
 	while (digits--) {
@@ -24,6 +26,7 @@ static void civil_of_days(int64_t days, int64_t *year, int64_t *month, int64_t *
 
 void wall_format(int64_t unix_ms, char out[WALL_SIZE])
 {
+	unix_ms = unix_ms < 0 ? 0 : unix_ms > WALL_LAST_MS ? WALL_LAST_MS : unix_ms;
 	int64_t days = unix_ms / 86400000, rest = unix_ms % 86400000;
 	int64_t year, month, day;
 	civil_of_days(days, &year, &month, &day);

@@ -67,7 +67,7 @@ int logline_put_json(struct buf *out, const struct logline *meta, struct span te
 	size_t start = out->len;
 	struct look look = {.field = meta->field};
 	struct span trimmed = span_trim(text);
-	bool own = as_json && trimmed.len >= 2 && trimmed.at[0] == '{' && json_is_object(trimmed, note_key, &look);
+	bool own = as_json && trimmed.len >= 2 && trimmed.at[0] == '{' && json_check_object(trimmed, note_key, &look);
 	buf_putc(out, '{');
 	bool first = put_meta(out, meta, own ? look.has : 0);
 	if (own) {

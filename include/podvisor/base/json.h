@@ -10,12 +10,13 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/base/span.h"
 
-/* Appends a quoted string (RFC 8259 7). Bytes that are no UTF-8 become U+FFFD. */
+/* Appends a quoted string (RFC 8259 7). Each byte that is no UTF-8 becomes U+FFFD.
+ * 0 or the buffer's failure. */
 int json_put_string(struct buf *b, const char *bytes, size_t n);
 
 /* Whether text is exactly one JSON object (RFC 8259), nested at most 64 deep.
  * seen, when not NULL, is called for each key of the outermost object; the key
- * is given raw, without its quotes. */
-bool json_is_object(struct span text, void (*seen)(void *ctx, struct span key), void *ctx);
+ * is given raw, without its quotes. (json_is_object is a macro of jansson's.) */
+bool json_check_object(struct span text, void (*seen)(void *ctx, struct span key), void *ctx);
 
 #endif
