@@ -100,10 +100,12 @@ static void close_listener(struct gateways *g)
 
 /* ---- the drain ---- */
 
-/* Each slot's middle part of the window, in an order that has nothing to do with their age. */
+/* A slot of the window for each, in an order that has nothing to do with their age. */
 static void deal_slots(struct gateways *g, ms_t window)
 {
-	size_t n = (size_t)g->meter->websocket, i = 0;
+	size_t n = 0, i = 0;
+	LIST_EACH (node, &g->tunnels)
+		n++;
 	struct gateway_tunnel **all = calloc(n + 1, sizeof(struct gateway_tunnel *));
 	ms_t now = gateway_now(g);
 	LIST_EACH (node, &g->tunnels) {

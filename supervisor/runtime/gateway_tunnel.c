@@ -14,7 +14,7 @@ struct gateway_tunnel {
 	struct gateway_corpse corpse;
 	struct gateways *g;
 	struct list node; /* in g->tunnels */
-	struct stream *client, *backend; /* backend NULL: gone */
+	struct stream *client, *backend; /* NULL: gone */
 	struct websocket_tracker up, down; /* client to backend, backend to client */
 	struct closing closing;
 	struct deadline deadline;
@@ -26,6 +26,7 @@ struct gateway_tunnel {
 	bool muted; /* our Close is sent: nothing of the backend follows it */
 	bool client_gone, client_broken, backend_gone;
 	bool for_drain, for_idle; /* why it is being closed */
+	bool over; /* counted; only what the backend still sends is being forgotten */
 };
 
 enum closer { CLOSER_NONE, CLOSER_CLIENT, CLOSER_BACKEND, CLOSER_US };
@@ -67,11 +68,20 @@ static void count_end(struct gateway_tunnel *t)
 		t->g->longest_handshake = took;
 }
 
+/* For the world it is gone. */
+static void retire(struct gateway_tunnel *t)
+{
+	if (t->over)
+		return;
+	t->over = true;
+	count_end(t);
+	t->g->meter->websocket--;
+}
+
 static void depart(struct gateway_tunnel *t)
 {
 	struct gateways *g = t->g;
-	count_end(t);
-	g->meter->websocket--;
+	retire(t);
 	g->n_connections--;
 	list_remove(&t->node);
 	deadline_clear(g->deadlines, &t->deadline);
@@ -79,14 +89,23 @@ static void depart(struct gateway_tunnel *t)
 	gateway_bury(g, &t->corpse, free_tunnel);
 }
 
-/* Each side gets FIN behind what was written to it, and what it still sends is read and forgotten. */
+/* Each side gets FIN behind what was written to it, and what it still sends is
+ * read and forgotten: here, when it may be messages, which are counted. */
 static void end(struct gateway_tunnel *t)
 {
 	ms_t linger = config_of(t)->drain.linger;
 	struct stream *client = t->client, *backend = t->backend;
-	depart(t);
+	if (t->muted && backend && !t->backend_gone && linger > 0) {
+		retire(t);
+		t->client = NULL;
+		stream_shutdown(backend);
+		stream_read_start(backend);
+		deadline_set(t->g->deadlines, &t->deadline, gateway_now(t->g) + linger);
+	} else {
+		depart(t);
+		stream_finish(backend, linger);
+	}
 	stream_finish(client, linger);
-	stream_finish(backend, linger);
 }
 
 void gateway_tunnel_drop(struct gateway_tunnel *t)
@@ -208,6 +227,8 @@ static void begin_closing(struct gateway_tunnel *t, ms_t slot)
 
 void gateway_tunnel_drain(struct gateway_tunnel *t, ms_t slot)
 {
+	if (t->over)
+		return;
 	t->for_drain = true;
 	if (t->gone_at && t->closing.state == CLOSING_OPEN)
 		rearm(t); /* it is ending by itself */
@@ -217,7 +238,7 @@ void gateway_tunnel_drain(struct gateway_tunnel *t, ms_t slot)
 
 void gateway_tunnel_undrain(struct gateway_tunnel *t)
 {
-	if (!t->for_drain || !closing_take_back(&t->closing))
+	if (t->over || !t->for_drain || !closing_take_back(&t->closing))
 		return;
 	t->for_drain = false;
 	t->catch_up = 0;
@@ -228,7 +249,9 @@ static void on_due(struct deadline *d)
 {
 	struct gateway_tunnel *t = LIST_ENTRY(d, struct gateway_tunnel, deadline);
 	struct gateways *g = t->g;
-	if (t->closing.state != CLOSING_OPEN) {
+	if (t->over) {
+		gateway_tunnel_drop(t);
+	} else if (t->closing.state != CLOSING_OPEN) {
 		step(t);
 	} else if (t->gone_at) {
 		end(t);
@@ -266,10 +289,15 @@ static size_t follow_down(struct gateway_tunnel *t, char *bytes, size_t n)
 	return websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
 }
 
+/* What the backend sends behind our Close: lost, and counted, but for its own Close. */
 static void discard(struct gateway_tunnel *t, char *bytes, size_t n)
 {
+	struct websocket_frame close;
+	bool was_closed = t->down.closed;
 	websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
-	t->g->meter->discarded_bytes += n;
+	size_t head = websocket_frame_decode(&close, (struct span){t->down.head, sizeof(t->down.head)});
+	size_t own = t->down.closed && !was_closed ? head + (size_t)close.length : 0;
+	t->g->meter->discarded_bytes += n > own ? n - own : 0;
 }
 
 static void pass_down(struct gateway_tunnel *t, char *bytes, size_t n)
@@ -345,7 +373,8 @@ static void on_client_drained(struct stream *s)
 static void on_backend_drained(struct stream *s)
 {
 	struct gateway_tunnel *t = stream_context(s);
-	stream_read_start(t->client);
+	if (t->client)
+		stream_read_start(t->client);
 }
 
 /* ---- ends of one side ---- */
@@ -382,6 +411,10 @@ static void on_backend_end(struct stream *s, int status)
 	struct gateway_tunnel *t = stream_context(s);
 	bool orderly = t->down.closed || t->up.closed;
 	t->backend_gone = true;
+	if (t->over) {
+		gateway_tunnel_drop(t);
+		return;
+	}
 	if (orderly || t->client_gone)
 		note_gone(t, CLOSER_BACKEND);
 	if (status < 0 || !t->down.closed) {

@@ -386,6 +386,7 @@ static void every_client_and_every_backend_is_told_once_and_no_frame_is_cut(void
 	struct gateway_meter m;
 	await_empty(&m);
 	assert_int_equal(m.drained[GATEWAY_CLEAN], N);
+	assert_int_equal(m.discarded_bytes, 0);
 	assert_int_equal(m.closes_by_podvisor, N);
 	assert_int_equal(m.close_delay_seconds.count, N);
 	assert_int_equal(m.handshake_seconds.count, N);
@@ -609,6 +610,28 @@ static void closes_that_cross_reach_each_side_once(void **state)
 	hang_up(p);
 	struct gateway_meter m;
 	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+}
+
+static void what_the_backend_says_behind_the_close_is_counted_but_for_its_own_goodbye(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	char rest[64];
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	expect_close(p.client, 1012, "service restart", false);
+	send_text(p.backend, "early", by_server);
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	send_text(p.backend, "late!", by_server);
+	send_close(p.backend, 1012, by_server);
+	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
+	get_end(p.backend);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.discarded_bytes, 14);
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
@@ -847,6 +870,7 @@ int main(void)
 		TEST(a_backend_that_closed_first_is_not_spoken_over),
 		TEST(a_client_that_closed_first_gets_its_backend_s_answer),
 		TEST(closes_that_cross_reach_each_side_once),
+		TEST(what_the_backend_says_behind_the_close_is_counted_but_for_its_own_goodbye),
 		TEST(what_the_client_says_before_its_answer_still_arrives),
 		TEST(a_client_that_does_not_read_is_given_up_in_time),
 		TEST(bytes_that_are_no_frames_get_no_close),
