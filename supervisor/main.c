@@ -364,7 +364,8 @@ static void write_termination(struct pod *pod)
 		buf_puts(&text, "podvisor ended in order\n");
 	if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
 		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len - 1, &text);
-	if (termination_write(w->config->shutdown.termination_log, &text, &err) < 0)
+	const char *path = w->config->shutdown.termination_log;
+	if (path && termination_write(path, &text, &err) < 0)
 		logs_say(pod->logs, LOG_WARN, THING_POD, "", "the termination log was not written: %s", err.text);
 	buf_fini(&text);
 }
