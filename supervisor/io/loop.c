@@ -41,21 +41,35 @@ static void on_wake(uv_timer_t *handle)
 	loop_ask(handle->data);
 }
 
+static void on_again(uv_idle_t *handle)
+{
+	uv_idle_stop(handle);
+}
+
+/* From one poll to the next, callbacks of libuv included: how long something
+ * that becomes ready now may have to wait. */
+static void note_lag(struct loop *l)
+{
+	uint64_t now = uv_hrtime(), waited = uv_metrics_idle_time(&l->uv);
+	if (l->lag && l->round_ns)
+		histogram_add(l->lag, (double)(now - l->round_ns - (waited - l->waited_ns)) / 1e9);
+	l->round_ns = now;
+	l->waited_ns = waited;
+}
+
+/* What is left makes poll return at once; the wish of loop_wake_at stays. */
 static void on_prepare(uv_prepare_t *handle)
 {
 	struct loop *l = handle->data;
 	take_turn(l);
 	if (l->count || l->asked)
-		uv_timer_start(&l->wake, on_wake, 0, 0);
-	if (l->lag && l->polled_at)
-		histogram_add(l->lag, (double)(uv_hrtime() - l->polled_at) / 1e9);
+		uv_idle_start(&l->again, on_again);
+	note_lag(l);
 }
 
 static void on_check(uv_check_t *handle)
 {
-	struct loop *l = handle->data;
-	l->polled_at = l->lag ? uv_hrtime() : 0;
-	take_turn(l);
+	take_turn(handle->data);
 }
 
 int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err)
@@ -67,6 +81,8 @@ int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *er
 	uv_prepare_init(&l->uv, &l->prepare);
 	uv_check_init(&l->uv, &l->check);
 	uv_timer_init(&l->uv, &l->wake);
+	uv_idle_init(&l->uv, &l->again);
+	uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
 	l->prepare.data = l->check.data = l->wake.data = l;
 	uv_prepare_start(&l->prepare, on_prepare);
 	uv_check_start(&l->check, on_check);
@@ -88,6 +104,7 @@ void loop_fini(struct loop *l)
 	uv_close((uv_handle_t *)&l->prepare, NULL);
 	uv_close((uv_handle_t *)&l->check, NULL);
 	uv_close((uv_handle_t *)&l->wake, NULL);
+	uv_close((uv_handle_t *)&l->again, NULL);
 	/* Bounded: a handle that a part forgot must not keep podvisor from ending. */
 	for (int i = 0; i < 1000 && uv_run(&l->uv, UV_RUN_NOWAIT); i++)
 		;

@@ -21,11 +21,12 @@ struct loop {
 	uv_prepare_t prepare; /* runs after timers, before poll */
 	uv_check_t check; /* runs right after poll */
 	uv_timer_t wake;
+	uv_idle_t again; /* keeps poll from waiting while something is left to take */
 	struct event *queue; /* owned ring */
 	size_t head, count, cap;
 	bool asked, handling;
-	struct histogram *lag; /* where the time between two polls is noted; NULL: nowhere */
-	uint64_t polled_at; /* ns */
+	struct histogram *lag; /* where each round's time without the waiting is noted; NULL: nowhere */
+	uint64_t round_ns, waited_ns; /* when the round began, and all that was waited until then */
 	void (*turn)(void *ctx);
 	void *ctx;
 };
