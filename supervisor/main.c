@@ -362,6 +362,8 @@ static void write_termination(struct pod *pod)
 		buf_printf(&text, "podvisor ended with code %d: %s\n", w->exit_code, w->death);
 	else
 		buf_puts(&text, "podvisor ended in order\n");
+	if (w->drain.summary[0])
+		buf_printf(&text, "drain: %s\n", w->drain.summary);
 	if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
 		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len - 1, &text);
 	const char *path = w->config->shutdown.termination_log;

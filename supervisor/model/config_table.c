@@ -541,7 +541,7 @@ static const struct config_key gateway_limits_keys[] = {
 		.text = "Clients at a time."),
 	KEY("header_bytes", SIZE, config_gateway, header_bytes, "16Ki", .min = 1024, .max = (int64_t)1 << 20,
 		.text = "Size of a message's head."),
-	KEY("headers", NUMBER, config_gateway, max_headers, "100", .min = 8, .max = 1000,
+	KEY("headers", NUMBER, config_gateway, max_headers, "100", .min = 8, .max = 128,
 		.text = "Header fields of a message."),
 	KEY("body", SIZE, config_gateway, max_body_bytes, "none", NONE, .min = 1, .text = "Size of a request's body."),
 	KEY("requests_per_connection", NUMBER, config_gateway, requests_per_connection, "none", NONE, .min = 1,
