@@ -112,6 +112,7 @@ cover: ## Line coverage of unit, sim and integration tests (gcovr)
 fuzz: ## Each fuzzer for FUZZ_SECONDS (30)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(SUITES) fuzz
 bench: all ## Measure podvisor beside its peers
+	@test -x tests/bench/run || { echo 'make bench: there is nothing to measure with yet (tests/bench/run)' >&2; exit 1; }
 	tests/bench/run
 
 C_FILES = $(shell find supervisor include tests -name '*.[ch]' -not -path '*/node_modules/*')
