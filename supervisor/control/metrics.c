@@ -10,6 +10,11 @@ struct scrape {
 	const struct self_usage *self;
 	const char *version;
 	struct openmetrics m;
+	/* Which one it is about, in the families of each of them. */
+	const struct worker *worker;
+	const struct browser *browser;
+	const struct volume *volume;
+	const struct database *database;
 };
 
 #define LABELS(...)                                      \
@@ -91,14 +96,9 @@ static void put_threads(struct scrape *c)
 
 /* ---- workers ---- */
 
-#define EACH_WORKER(c, w)                                                                                           \
-	for (const struct worker *w = (c)->s->world->workers, *w##_end = w + (c)->s->world->n_workers; w < w##_end; \
-		w++)                                                                                                \
-		if (w->config)
-
 static void put_worker_state(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	for (int i = 0; i < WORKER_STATE_COUNT; i++)
 		openmetrics_count(&c->m, w->state == (enum worker_state)i,
 			LABELS({"worker", w->name}, {"state", worker_state_name((enum worker_state)i)}));
@@ -106,13 +106,13 @@ static void put_worker_state(struct scrape *c)
 
 static void put_worker_ready(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	openmetrics_count(&c->m, worker_is_available(w), LABELS({"worker", w->name}));
 }
 
 static void put_worker_restarts(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	for (int i = CAUSE_NONE + 1; i < CAUSE_COUNT; i++)
 		openmetrics_count(&c->m, (int64_t)w->restarts[i],
 			LABELS({"worker", w->name}, {"reason", worker_cause_name((enum worker_cause)i)}));
@@ -120,18 +120,15 @@ static void put_worker_restarts(struct scrape *c)
 
 static void put_worker_exits(struct scrape *c)
 {
-	EACH_WORKER(c, w)
-	{
-		openmetrics_count(&c->m, (int64_t)w->exits_ok, LABELS({"worker", w->name}, {"status", "ok"}));
-		openmetrics_count(&c->m, (int64_t)w->exits_failed, LABELS({"worker", w->name}, {"status", "failed"}));
-		openmetrics_count(
-			&c->m, (int64_t)w->exits_signaled, LABELS({"worker", w->name}, {"status", "signaled"}));
-	}
+	const struct worker *w = c->worker;
+	openmetrics_count(&c->m, (int64_t)w->exits_ok, LABELS({"worker", w->name}, {"status", "ok"}));
+	openmetrics_count(&c->m, (int64_t)w->exits_failed, LABELS({"worker", w->name}, {"status", "failed"}));
+	openmetrics_count(&c->m, (int64_t)w->exits_signaled, LABELS({"worker", w->name}, {"status", "signaled"}));
 }
 
 static void put_worker_start_time(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	if (worker_is_up(w) && w->started_at)
 		openmetrics_number(
 			&c->m, (double)snapshot_wall_ms(c->s, w->started_at) / 1000, LABELS({"worker", w->name}));
@@ -147,28 +144,28 @@ static const struct usage_meter *usage_of(const struct scrape *c, const struct w
 
 static void put_worker_cpu(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	if (usage_of(c, w))
 		openmetrics_number(&c->m, usage_of(c, w)->cpu_seconds, LABELS({"worker", w->name}));
 }
 
 static void put_worker_memory(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	if (usage_of(c, w))
 		openmetrics_count(&c->m, usage_of(c, w)->memory_bytes, LABELS({"worker", w->name}));
 }
 
 static void put_worker_fds(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	if (usage_of(c, w))
 		openmetrics_count(&c->m, usage_of(c, w)->open_fds, LABELS({"worker", w->name}));
 }
 
 static void put_worker_processes(struct scrape *c)
 {
-	EACH_WORKER(c, w)
+	const struct worker *w = c->worker;
 	if (usage_of(c, w))
 		openmetrics_count(&c->m, usage_of(c, w)->processes, LABELS({"worker", w->name}));
 }
@@ -176,13 +173,11 @@ static void put_worker_processes(struct scrape *c)
 static void put_log_lines(struct scrape *c)
 {
 	const struct meters *m = c->s->meters;
-	EACH_WORKER(c, w)
-	{
-		size_t slot = (size_t)(w - c->s->world->workers);
-		for (int i = 0; i < 2 && slot < m->n_logs; i++)
-			openmetrics_count(&c->m, (int64_t)m->logs[slot].lines[i],
-				LABELS({"worker", w->name}, {"stream", i ? "stderr" : "stdout"}));
-	}
+	const struct worker *w = c->worker;
+	size_t slot = (size_t)(w - c->s->world->workers);
+	for (int i = 0; i < 2 && slot < m->n_logs; i++)
+		openmetrics_count(&c->m, (int64_t)m->logs[slot].lines[i],
+			LABELS({"worker", w->name}, {"stream", i ? "stderr" : "stdout"}));
 }
 
 static void put_log_dropped(struct scrape *c)
@@ -191,10 +186,6 @@ static void put_log_dropped(struct scrape *c)
 }
 
 /* ---- browsers ---- */
-
-#define EACH_BROWSER(c, b)                                                                                             \
-	for (const struct browser *b = (c)->s->world->browsers, *b##_end = b + (c)->s->world->n_browsers; b < b##_end; \
-		b++)
 
 /* NULL while nothing is known of it. */
 static const struct browser_meter *meter_of(const struct scrape *c, const struct browser *b)
@@ -206,13 +197,13 @@ static const struct browser_meter *meter_of(const struct scrape *c, const struct
 
 static void put_browser_up(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	openmetrics_count(&c->m, browser_is_available(b), LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_state(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	for (int i = 0; i < BROWSER_STATE_COUNT; i++)
 		openmetrics_count(&c->m, b->state == (enum browser_state)i,
 			LABELS({"browser", b->config->name}, {"state", browser_state_name((enum browser_state)i)}));
@@ -220,53 +211,51 @@ static void put_browser_state(struct scrape *c)
 
 static void put_browser_generation(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	openmetrics_count(&c->m, (int64_t)b->generation, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_sessions(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	if (meter_of(c, b))
 		put_known(c, meter_of(c, b)->sessions, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_pages(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
-	{
-		const struct browser_meter *m = meter_of(c, b);
-		if (!m)
-			continue;
-		put_known(c, m->pages_attached, LABELS({"browser", b->config->name}, {"attached", "true"}));
-		put_known(c, m->pages_detached, LABELS({"browser", b->config->name}, {"attached", "false"}));
-	}
+	const struct browser *b = c->browser;
+	const struct browser_meter *m = meter_of(c, b);
+	if (!m)
+		return;
+	put_known(c, m->pages_attached, LABELS({"browser", b->config->name}, {"attached", "true"}));
+	put_known(c, m->pages_detached, LABELS({"browser", b->config->name}, {"attached", "false"}));
 }
 
 static void put_browser_processes(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	if (meter_of(c, b))
 		put_known(c, meter_of(c, b)->processes, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_memory(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	if (meter_of(c, b))
 		put_known(c, meter_of(c, b)->memory_bytes, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_sandboxed(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	if (meter_of(c, b) && browser_is_up(b))
 		openmetrics_count(&c->m, meter_of(c, b)->sandboxed, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_recycles(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	for (int i = 0; i < RECYCLE_COUNT; i++)
 		openmetrics_count(&c->m, (int64_t)b->recycles[i],
 			LABELS({"browser", b->config->name},
@@ -275,7 +264,7 @@ static void put_browser_recycles(struct scrape *c)
 
 static void put_browser_checks(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	for (int i = 0; i < RUNG_COUNT; i++)
 		put_histogram(c, &b->rungs[i].seconds,
 			LABELS({"browser", b->config->name}, {"rung", rung_name((enum rung)i)}));
@@ -283,13 +272,13 @@ static void put_browser_checks(struct scrape *c)
 
 static void put_browser_kills(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	put_histogram(c, &b->kill_seconds, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_leftovers(struct scrape *c)
 {
-	EACH_BROWSER(c, b)
+	const struct browser *b = c->browser;
 	openmetrics_count(&c->m, (int64_t)b->leftovers, LABELS({"browser", b->config->name}));
 }
 
@@ -297,20 +286,16 @@ static void put_browser_leftovers(struct scrape *c)
 
 static void put_volume_size(struct scrape *c)
 {
-	for (size_t i = 0; i < c->s->world->n_volumes; i++) {
-		const struct volume *v = &c->s->world->volumes[i];
-		if (v->state == VOLUME_READY)
-			put_known(c, v->size_bytes, LABELS({"volume", v->config->name}));
-	}
+	const struct volume *v = c->volume;
+	if (v->state == VOLUME_READY)
+		put_known(c, v->size_bytes, LABELS({"volume", v->config->name}));
 }
 
 static void put_volume_used(struct scrape *c)
 {
-	for (size_t i = 0; i < c->s->world->n_volumes; i++) {
-		const struct volume *v = &c->s->world->volumes[i];
-		if (v->state == VOLUME_READY)
-			put_known(c, v->used_bytes, LABELS({"volume", v->config->name}));
-	}
+	const struct volume *v = c->volume;
+	if (v->state == VOLUME_READY)
+		put_known(c, v->used_bytes, LABELS({"volume", v->config->name}));
 }
 
 static void put_memory_limit(struct scrape *c)
@@ -325,10 +310,6 @@ static void put_memory_used(struct scrape *c)
 
 /* ---- PostgreSQL ---- */
 
-#define EACH_DATABASE(c, d)                                                                                  \
-	for (const struct database *d = (c)->s->world->databases, *d##_end = d + (c)->s->world->n_databases; \
-		d < d##_end; d++)
-
 /* What was observed holds only as long as it answers. */
 static bool answers(const struct database *d)
 {
@@ -337,13 +318,13 @@ static bool answers(const struct database *d)
 
 static void put_postgres_up(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	openmetrics_count(&c->m, answers(d), LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_state(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	for (int i = 0; i < DATABASE_STATE_COUNT; i++)
 		openmetrics_count(&c->m, d->state == (enum database_state)i,
 			LABELS({"database", d->config->name}, {"state", database_state_name((enum database_state)i)}));
@@ -351,7 +332,7 @@ static void put_postgres_state(struct scrape *c)
 
 static void put_postgres_checks(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	for (int i = 0; i < DATABASE_PATHS * 2; i++)
 		openmetrics_count(&c->m, (int64_t)d->checks[i / 2][i % 2],
 			LABELS({"database", d->config->name}, {"kind", i / 2 == DATABASE_KEPT ? "kept" : "canary"},
@@ -360,69 +341,67 @@ static void put_postgres_checks(struct scrape *c)
 
 static void put_postgres_seconds(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	put_histogram(c, &d->check_seconds, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_failures(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
-	{
-		for (int i = 0; i < 100; i++) {
-			char class[3] = {(char)('0' + i / 10), (char)('0' + i % 10), '\0'};
-			if (d->failures_by_class[i])
-				openmetrics_count(&c->m, (int64_t)d->failures_by_class[i],
-					LABELS({"database", d->config->name}, {"sqlstate_class", class}));
-		}
-		openmetrics_count(&c->m, (int64_t)d->failures_other,
-			LABELS({"database", d->config->name}, {"sqlstate_class", "other"}));
+	const struct database *d = c->database;
+	for (int i = 0; i < 100; i++) {
+		char class[3] = {(char)('0' + i / 10), (char)('0' + i % 10), '\0'};
+		if (d->failures_by_class[i])
+			openmetrics_count(&c->m, (int64_t)d->failures_by_class[i],
+				LABELS({"database", d->config->name}, {"sqlstate_class", class}));
 	}
+	openmetrics_count(
+		&c->m, (int64_t)d->failures_other, LABELS({"database", d->config->name}, {"sqlstate_class", "other"}));
 }
 
 static void put_postgres_reconnects(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	openmetrics_count(&c->m, (int64_t)d->reconnects, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_connections(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	if (answers(d))
 		put_known(c, d->connections, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_max_connections(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	if (answers(d))
 		put_known(c, d->max_connections, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_lag(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	if (answers(d) && d->lag_ms >= 0)
 		openmetrics_number(&c->m, (double)d->lag_ms / 1000, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_recovery(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	if (answers(d))
 		openmetrics_count(&c->m, d->in_recovery, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_timeline(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	if (answers(d))
 		put_known(c, d->timeline, LABELS({"database", d->config->name}));
 }
 
 static void put_postgres_call_max(struct scrape *c)
 {
-	EACH_DATABASE(c, d)
+	const struct database *d = c->database;
 	openmetrics_number(&c->m, (double)d->call_max_us / 1e6, LABELS({"database", d->config->name}));
 }
 
@@ -527,111 +506,156 @@ static void put_drain_discarded(struct scrape *c)
 #define COUNTER   OPENMETRICS_COUNTER
 #define HISTOGRAM OPENMETRICS_HISTOGRAM
 
+/* What the writer is called for: once, or once for each. */
+enum scope { ONE, WORKER, BROWSER, VOLUME, DATABASE };
+
 /* Names are those of SPEC 9; a counter's samples end in _total, build's in
  * _info. */
 static const struct family {
 	const char *name;
 	enum openmetrics_type type;
 	const char *unit; /* NULL: a number of things */
+	enum scope scope;
 	const char *help;
 	void (*put)(struct scrape *c);
 } families[] = {
-	{"podvisor_build", OPENMETRICS_INFO, NULL, "The version of podvisor.", put_build},
-	{"podvisor_ready", GAUGE, NULL, "Whether /readyz answers 200.", put_ready},
-	{"podvisor_loop_lag_seconds", HISTOGRAM, "seconds", "Time that one turn of the event loop took.", put_loop_lag},
-	{"podvisor_orphans_reaped", COUNTER, NULL, "Processes without a parent that podvisor has reaped.", put_orphans},
+	{"podvisor_build", OPENMETRICS_INFO, NULL, ONE, "The version of podvisor.", put_build},
+	{"podvisor_ready", GAUGE, NULL, ONE, "Whether /readyz answers 200.", put_ready},
+	{"podvisor_loop_lag_seconds", HISTOGRAM, "seconds", ONE, "Time that one turn of the event loop took.",
+		put_loop_lag},
+	{"podvisor_orphans_reaped", COUNTER, NULL, ONE, "Processes without a parent that podvisor has reaped.",
+		put_orphans},
 
-	{"podvisor_worker_state", GAUGE, NULL, "1 for the state that the worker is in.", put_worker_state},
-	{"podvisor_worker_ready", GAUGE, NULL, "Whether those that depend on the worker may run.", put_worker_ready},
-	{"podvisor_worker_restarts", COUNTER, NULL, "Restarts, by why the run before ended.", put_worker_restarts},
-	{"podvisor_worker_exits", COUNTER, NULL, "Ends of the main process: with code 0, another code, by a signal.",
-		put_worker_exits},
-	{"podvisor_worker_start_time_seconds", GAUGE, "seconds", "Unix time at which the present run was started.",
-		put_worker_start_time},
-	{"podvisor_worker_cpu_seconds", COUNTER, "seconds",
+	{"podvisor_worker_state", GAUGE, NULL, WORKER, "1 for the state that the worker is in.", put_worker_state},
+	{"podvisor_worker_ready", GAUGE, NULL, WORKER, "Whether those that depend on the worker may run.",
+		put_worker_ready},
+	{"podvisor_worker_restarts", COUNTER, NULL, WORKER, "Restarts, by why the run before ended.",
+		put_worker_restarts},
+	{"podvisor_worker_exits", COUNTER, NULL, WORKER,
+		"Ends of the main process: with code 0, another code, by a signal.", put_worker_exits},
+	{"podvisor_worker_start_time_seconds", GAUGE, "seconds", WORKER,
+		"Unix time at which the present run was started.", put_worker_start_time},
+	{"podvisor_worker_cpu_seconds", COUNTER, "seconds", WORKER,
 		"Processor time of the worker's processes, ended runs included.", put_worker_cpu},
-	{"podvisor_worker_memory_bytes", GAUGE, "bytes", "Memory (PSS) of all the worker's processes.",
+	{"podvisor_worker_memory_bytes", GAUGE, "bytes", WORKER, "Memory (PSS) of all the worker's processes.",
 		put_worker_memory},
-	{"podvisor_worker_open_fds", GAUGE, NULL, "Open file descriptors of all the worker's processes.",
+	{"podvisor_worker_open_fds", GAUGE, NULL, WORKER, "Open file descriptors of all the worker's processes.",
 		put_worker_fds},
-	{"podvisor_worker_processes", GAUGE, NULL, "Processes of the worker.", put_worker_processes},
-	{"podvisor_worker_log_lines", COUNTER, NULL, "Lines that the worker has written.", put_log_lines},
-	{"podvisor_worker_log_dropped_lines", COUNTER, NULL,
+	{"podvisor_worker_processes", GAUGE, NULL, WORKER, "Processes of the worker.", put_worker_processes},
+	{"podvisor_worker_log_lines", COUNTER, NULL, WORKER, "Lines that the worker has written.", put_log_lines},
+	{"podvisor_worker_log_dropped_lines", COUNTER, NULL, ONE,
 		"Lines dropped because stdout was slower than the workers.", put_log_dropped},
 
-	{"podvisor_browser_up", GAUGE, NULL, "Whether the browser takes sessions.", put_browser_up},
-	{"podvisor_browser_state", GAUGE, NULL, "1 for the state that the browser is in.", put_browser_state},
-	{"podvisor_browser_generation", GAUGE, NULL, "Number of the present Chrome, counted from 1.",
+	{"podvisor_browser_up", GAUGE, NULL, BROWSER, "Whether the browser takes sessions.", put_browser_up},
+	{"podvisor_browser_state", GAUGE, NULL, BROWSER, "1 for the state that the browser is in.", put_browser_state},
+	{"podvisor_browser_generation", GAUGE, NULL, BROWSER, "Number of the present Chrome, counted from 1.",
 		put_browser_generation},
-	{"podvisor_browser_sessions", GAUGE, NULL, "Sessions of clients.", put_browser_sessions},
-	{"podvisor_browser_pages", GAUGE, NULL, "Pages, by whether a session is attached to them.", put_browser_pages},
-	{"podvisor_browser_processes", GAUGE, NULL, "Processes of the browser.", put_browser_processes},
-	{"podvisor_browser_memory_bytes", GAUGE, "bytes", "Memory (PSS) of all the browser's processes.",
+	{"podvisor_browser_sessions", GAUGE, NULL, BROWSER, "Sessions of clients.", put_browser_sessions},
+	{"podvisor_browser_pages", GAUGE, NULL, BROWSER, "Pages, by whether a session is attached to them.",
+		put_browser_pages},
+	{"podvisor_browser_processes", GAUGE, NULL, BROWSER, "Processes of the browser.", put_browser_processes},
+	{"podvisor_browser_memory_bytes", GAUGE, "bytes", BROWSER, "Memory (PSS) of all the browser's processes.",
 		put_browser_memory},
-	{"podvisor_browser_sandboxed", GAUGE, NULL, "Whether Chrome's own sandbox is on.", put_browser_sandboxed},
-	{"podvisor_browser_recycles", COUNTER, NULL, "Replacements of Chrome, by reason.", put_browser_recycles},
-	{"podvisor_browser_check_seconds", HISTOGRAM, "seconds", "Time until a check answered, by rung of the ladder.",
-		put_browser_checks},
-	{"podvisor_browser_kill_seconds", HISTOGRAM, "seconds",
+	{"podvisor_browser_sandboxed", GAUGE, NULL, BROWSER, "Whether Chrome's own sandbox is on.",
+		put_browser_sandboxed},
+	{"podvisor_browser_recycles", COUNTER, NULL, BROWSER, "Replacements of Chrome, by reason.",
+		put_browser_recycles},
+	{"podvisor_browser_check_seconds", HISTOGRAM, "seconds", BROWSER,
+		"Time until a check answered, by rung of the ladder.", put_browser_checks},
+	{"podvisor_browser_kill_seconds", HISTOGRAM, "seconds", BROWSER,
 		"Time from asking a Chrome to end until nothing of it ran.", put_browser_kills},
-	{"podvisor_browser_leftover_processes", GAUGE, NULL,
+	{"podvisor_browser_leftover_processes", GAUGE, NULL, BROWSER,
 		"Processes that outlived their Chrome and had to be killed, so far.", put_browser_leftovers},
 
-	{"podvisor_volume_size_bytes", GAUGE, "bytes", "Size of the RAM disk.", put_volume_size},
-	{"podvisor_volume_used_bytes", GAUGE, "bytes", "Use of the RAM disk.", put_volume_used},
-	{"podvisor_memory_limit_bytes", GAUGE, "bytes", "Memory limit of the pod's cgroup.", put_memory_limit},
-	{"podvisor_memory_used_bytes", GAUGE, "bytes",
+	{"podvisor_volume_size_bytes", GAUGE, "bytes", VOLUME, "Size of the RAM disk.", put_volume_size},
+	{"podvisor_volume_used_bytes", GAUGE, "bytes", VOLUME, "Use of the RAM disk.", put_volume_used},
+	{"podvisor_memory_limit_bytes", GAUGE, "bytes", ONE, "Memory limit of the pod's cgroup.", put_memory_limit},
+	{"podvisor_memory_used_bytes", GAUGE, "bytes", ONE,
 		"Memory use of the pod's cgroup, without reclaimable page cache.", put_memory_used},
 
-	{"podvisor_postgres_up", GAUGE, NULL, "Whether the database answers.", put_postgres_up},
-	{"podvisor_postgres_state", GAUGE, NULL, "1 for the state that the database is in.", put_postgres_state},
-	{"podvisor_postgres_checks", COUNTER, NULL, "Checks over the kept session and by fresh connections.",
+	{"podvisor_postgres_up", GAUGE, NULL, DATABASE, "Whether the database answers.", put_postgres_up},
+	{"podvisor_postgres_state", GAUGE, NULL, DATABASE, "1 for the state that the database is in.",
+		put_postgres_state},
+	{"podvisor_postgres_checks", COUNTER, NULL, DATABASE, "Checks over the kept session and by fresh connections.",
 		put_postgres_checks},
-	{"podvisor_postgres_check_seconds", HISTOGRAM, "seconds", "Time until a check answered.", put_postgres_seconds},
-	{"podvisor_postgres_failures", COUNTER, NULL, "Failed checks by class of SQLSTATE.", put_postgres_failures},
-	{"podvisor_postgres_reconnects", COUNTER, NULL, "Kept sessions opened after the first.",
+	{"podvisor_postgres_check_seconds", HISTOGRAM, "seconds", DATABASE, "Time until a check answered.",
+		put_postgres_seconds},
+	{"podvisor_postgres_failures", COUNTER, NULL, DATABASE, "Failed checks by class of SQLSTATE.",
+		put_postgres_failures},
+	{"podvisor_postgres_reconnects", COUNTER, NULL, DATABASE, "Kept sessions opened after the first.",
 		put_postgres_reconnects},
-	{"podvisor_postgres_connections", GAUGE, NULL, "Connections that the server has.", put_postgres_connections},
-	{"podvisor_postgres_max_connections", GAUGE, NULL, "Connections that the server allows.",
+	{"podvisor_postgres_connections", GAUGE, NULL, DATABASE, "Connections that the server has.",
+		put_postgres_connections},
+	{"podvisor_postgres_max_connections", GAUGE, NULL, DATABASE, "Connections that the server allows.",
 		put_postgres_max_connections},
-	{"podvisor_postgres_replication_lag_seconds", GAUGE, "seconds", "How far the server is behind its primary.",
-		put_postgres_lag},
-	{"podvisor_postgres_in_recovery", GAUGE, NULL, "Whether the server is a standby.", put_postgres_recovery},
-	{"podvisor_postgres_timeline", GAUGE, NULL, "Timeline of the server.", put_postgres_timeline},
-	{"podvisor_postgres_call_max_seconds", GAUGE, "seconds", "The longest single call into libpq.",
+	{"podvisor_postgres_replication_lag_seconds", GAUGE, "seconds", DATABASE,
+		"How far the server is behind its primary.", put_postgres_lag},
+	{"podvisor_postgres_in_recovery", GAUGE, NULL, DATABASE, "Whether the server is a standby.",
+		put_postgres_recovery},
+	{"podvisor_postgres_timeline", GAUGE, NULL, DATABASE, "Timeline of the server.", put_postgres_timeline},
+	{"podvisor_postgres_call_max_seconds", GAUGE, "seconds", DATABASE, "The longest single call into libpq.",
 		put_postgres_call_max},
 
-	{"podvisor_gateway_connections", GAUGE, NULL, "Connections of clients.", put_kinds},
-	{"podvisor_gateway_requests", COUNTER, NULL, "Requests by route and class of the answer.",
+	{"podvisor_gateway_connections", GAUGE, NULL, ONE, "Connections of clients.", put_kinds},
+	{"podvisor_gateway_requests", COUNTER, NULL, ONE, "Requests by route and class of the answer.",
 		put_gateway_requests},
-	{"podvisor_gateway_request_seconds", HISTOGRAM, "seconds", "Time from a request to the end of its answer.",
+	{"podvisor_gateway_request_seconds", HISTOGRAM, "seconds", ONE, "Time from a request to the end of its answer.",
 		put_gateway_seconds},
-	{"podvisor_gateway_websocket_messages", COUNTER, NULL, "WebSocket messages, received from and sent to clients.",
-		put_gateway_messages},
-	{"podvisor_gateway_bytes", COUNTER, "bytes", "Bytes received from and sent to clients.", put_gateway_bytes},
-	{"podvisor_gateway_websocket_closes", COUNTER, NULL, "WebSockets closed, by who began.", put_gateway_closes},
+	{"podvisor_gateway_websocket_messages", COUNTER, NULL, ONE,
+		"WebSocket messages, received from and sent to clients.", put_gateway_messages},
+	{"podvisor_gateway_bytes", COUNTER, "bytes", ONE, "Bytes received from and sent to clients.",
+		put_gateway_bytes},
+	{"podvisor_gateway_websocket_closes", COUNTER, NULL, ONE, "WebSockets closed, by who began.",
+		put_gateway_closes},
 
-	{"podvisor_drain_state", GAUGE, NULL, "1 for the phase that the drain is in.", put_drain_state},
-	{"podvisor_drain_connections", GAUGE, NULL, "Connections that the drain still waits for.",
+	{"podvisor_drain_state", GAUGE, NULL, ONE, "1 for the phase that the drain is in.", put_drain_state},
+	{"podvisor_drain_connections", GAUGE, NULL, ONE, "Connections that the drain still waits for.",
 		put_drain_connections},
-	{"podvisor_drain_websockets_closed", COUNTER, NULL, "WebSockets closed by the drain, by result.",
+	{"podvisor_drain_websockets_closed", COUNTER, NULL, ONE, "WebSockets closed by the drain, by result.",
 		put_drain_closed},
-	{"podvisor_drain_close_delay_seconds", HISTOGRAM, "seconds", "Time from a WebSocket's slot to its Close.",
+	{"podvisor_drain_close_delay_seconds", HISTOGRAM, "seconds", ONE, "Time from a WebSocket's slot to its Close.",
 		put_drain_delay},
-	{"podvisor_drain_handshake_seconds", HISTOGRAM, "seconds", "Time from the Close to the client's own.",
+	{"podvisor_drain_handshake_seconds", HISTOGRAM, "seconds", ONE, "Time from the Close to the client's own.",
 		put_drain_handshake},
-	{"podvisor_drain_discarded_bytes", COUNTER, "bytes", "Bytes of the backend that came after the Close.",
+	{"podvisor_drain_discarded_bytes", COUNTER, "bytes", ONE, "Bytes of the backend that came after the Close.",
 		put_drain_discarded},
 
-	{"process_cpu_seconds", COUNTER, "seconds", "Total user and system CPU time spent in seconds.", put_cpu},
-	{"process_open_fds", GAUGE, NULL, "Number of open file descriptors.", put_open_fds},
-	{"process_max_fds", GAUGE, NULL, "Maximum number of open file descriptors.", put_max_fds},
-	{"process_virtual_memory_bytes", GAUGE, "bytes", "Virtual memory size in bytes.", put_virtual},
-	{"process_resident_memory_bytes", GAUGE, "bytes", "Resident memory size in bytes.", put_resident},
-	{"process_start_time_seconds", GAUGE, "seconds", "Start time of the process since unix epoch in seconds.",
+	{"process_cpu_seconds", COUNTER, "seconds", ONE, "Total user and system CPU time spent in seconds.", put_cpu},
+	{"process_open_fds", GAUGE, NULL, ONE, "Number of open file descriptors.", put_open_fds},
+	{"process_max_fds", GAUGE, NULL, ONE, "Maximum number of open file descriptors.", put_max_fds},
+	{"process_virtual_memory_bytes", GAUGE, "bytes", ONE, "Virtual memory size in bytes.", put_virtual},
+	{"process_resident_memory_bytes", GAUGE, "bytes", ONE, "Resident memory size in bytes.", put_resident},
+	{"process_start_time_seconds", GAUGE, "seconds", ONE, "Start time of the process since unix epoch in seconds.",
 		put_start_time},
-	{"process_threads", GAUGE, NULL, "Number of OS threads in the process.", put_threads},
+	{"process_threads", GAUGE, NULL, ONE, "Number of OS threads in the process.", put_threads},
 };
+
+static void put_each(struct scrape *c, const struct family *f)
+{
+	const struct world *w = c->s->world;
+	switch (f->scope) {
+	case WORKER:
+		for (c->worker = w->workers; c->worker < w->workers + w->n_workers; c->worker++)
+			if (c->worker->config)
+				f->put(c);
+		break;
+	case BROWSER:
+		for (c->browser = w->browsers; c->browser < w->browsers + w->n_browsers; c->browser++)
+			f->put(c);
+		break;
+	case VOLUME:
+		for (c->volume = w->volumes; c->volume < w->volumes + w->n_volumes; c->volume++)
+			f->put(c);
+		break;
+	case DATABASE:
+		for (c->database = w->databases; c->database < w->databases + w->n_databases; c->database++)
+			f->put(c);
+		break;
+	default:
+		f->put(c);
+		break;
+	}
+}
 
 /* A family without samples is left out altogether. */
 static void put_family(struct scrape *c, const struct family *f)
@@ -640,7 +664,7 @@ static void put_family(struct scrape *c, const struct family *f)
 	size_t before = out->len;
 	openmetrics_family(&c->m, f->name, f->type, f->unit, f->help);
 	size_t head = out->len;
-	f->put(c);
+	put_each(c, f);
 	if (out->len == head && !out->failed)
 		out->len = before;
 }

@@ -13,16 +13,17 @@
 #include "podvisor/io/listener.h"
 #include "podvisor/wire/websocket.h"
 
-#define LISTENERS_MAX 4
-#define BACKLOG       128
-#define HEADERS_SIZE  8192 /* all of a request's head */
-#define FIELD_MAX     1024 /* of one field that is looked at */
-#define IDLE_S        75 /* of a kept connection */
-#define TIMEOUT_S     10 /* to send a head, or a body */
-#define TX_SIZE       (128 * 1024)
-#define OUT_KEPT      (256 * 1024) /* a buffer that grew beyond it is given back */
-#define LIVE_PING_S   30
-#define LIVE_HANGUP_S 75
+#define LISTENERS_MAX   4
+#define BACKLOG         128
+#define HEADERS_SIZE    8192 /* all of a request's head */
+#define FIELD_MAX       1024 /* of one field that is looked at */
+#define IDLE_S          75 /* of a kept connection */
+#define TIMEOUT_S       10 /* to send a head, or a body */
+#define TX_SIZE         (128 * 1024)
+#define OUT_KEPT        (256 * 1024) /* a buffer that grew beyond it is given back */
+#define LIVE_PING_S     30
+#define LIVE_HANGUP_S   75
+#define FAREWELL_ROUNDS 8
 
 enum state { IDLE, ASKED, WAITING, ANSWERING, ANSWERED, UPGRADED, DEAD };
 
@@ -41,7 +42,9 @@ struct server {
 	size_t n_listeners;
 	struct list exchanges;
 	struct buf out; /* of the answer that is being written */
-	bool freed; /* the rest goes with the last exchange */
+	bool freed;
+	uv_idle_t farewell; /* after that: see destroy_context */
+	int rounds;
 	bool created; /* the adoption under way has made a connection */
 };
 
@@ -64,14 +67,6 @@ static void on_log(int level, const char *line)
 {
 	(void)level;
 	snprintf(last_words, sizeof(last_words), "%.*s", (int)strcspn(line, "\n"), line);
-}
-
-static void server_let_go(struct server *s)
-{
-	if (!s->freed || !list_empty(&s->exchanges))
-		return;
-	buf_fini(&s->out);
-	free(s);
 }
 
 /* ---- requests ---- */
@@ -380,12 +375,10 @@ static void end_exchange(struct server_exchange *x)
 
 static void free_exchange(struct server_exchange *x)
 {
-	struct server *s = x->server;
 	end_exchange(x);
 	list_remove(&x->node);
 	buf_fini(&x->later);
 	free(x);
-	server_let_go(s);
 }
 
 static int on_event(struct server_exchange *x, struct lws *wsi, enum lws_callback_reasons why, void *in, size_t len)
@@ -533,6 +526,34 @@ const char *server_address(const struct server *s, size_t i)
 	return i < s->n_listeners ? listener_address(s->listeners[i].listener) : NULL;
 }
 
+static void on_farewell_closed(uv_handle_t *handle)
+{
+	struct server *s = handle->data;
+	lws_context_destroy(s->context);
+	buf_fini(&s->out);
+	free(s);
+}
+
+static void on_farewell(uv_idle_t *idle)
+{
+	struct server *s = idle->data;
+	if (s->rounds < FAREWELL_ROUNDS)
+		s->rounds++;
+	else if (list_empty(&s->exchanges))
+		uv_close((uv_handle_t *)idle, on_farewell_closed);
+}
+
+/* On a foreign loop libwebsockets 4.1 closes its connections, after the last of them
+ * its own handles, each in a round of the loop; then it is to be destroyed a second
+ * time, and only that frees its memory. Nobody tells when the handles are closed. */
+static void destroy_context(struct server *s)
+{
+	lws_context_destroy(s->context);
+	uv_idle_init(&s->loop->uv, &s->farewell);
+	s->farewell.data = s;
+	uv_idle_start(&s->farewell, on_farewell);
+}
+
 void server_free(struct server *s)
 {
 	if (!s)
@@ -543,8 +564,9 @@ void server_free(struct server *s)
 	LIST_EACH (node, &s->exchanges)
 		say_goodbye(LIST_ENTRY(node, struct server_exchange, node));
 	if (s->context)
-		lws_context_destroy(s->context);
-	server_let_go(s);
+		destroy_context(s);
+	else
+		free(s);
 }
 
 bool server_is_abandoned(const struct server_exchange *x)
