@@ -177,14 +177,23 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	return rc;
 }
 
+/* The first mistake is in the sentence of the refusal. */
+static void tell_further_mistakes(struct pod *pod, const char *mistakes)
+{
+	for (const char *at = strchr(mistakes, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
+		logs_say(pod->logs, LOG_ERROR, THING_POD, "", "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
+}
+
 static void reload_and_tell(struct pod *pod)
 {
 	struct buf mistakes;
 	struct err err = {0};
 	buf_init(&mistakes, 64 << 10);
-	if (reload(pod, false, &mistakes, &err) < 0)
+	if (reload(pod, false, &mistakes, &err) < 0) {
 		journal_add(&pod->world->journal, loop_now(), LOG_ERROR, THING_POD, "", "reload-refused",
 			"reload refused, the old configuration goes on: %s", err.text);
+		tell_further_mistakes(pod, buf_str(&mistakes));
+	}
 	loop_ask(&pod->loop);
 	buf_fini(&mistakes);
 }
@@ -460,8 +469,19 @@ static int run(int argc, char **argv)
 	return code;
 }
 
+/* Started without one of them, podvisor would take the first file it opens for its stdout. */
+static void open_missing_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_missing_stdio();
 	if (argc > 1 && strcmp(argv[1], "run") == 0)
 		return run(argc - 1, argv + 1);
 	return cli_main(argc, argv);
