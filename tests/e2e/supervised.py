@@ -1,0 +1,341 @@
+"""A podvisor under test: started with a configuration of its own, followed through its log, stopped, and looked after
+for what it might leave behind."""
+import fcntl
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PODVISOR = os.environ.get("PODVISOR", str(ROOT / "build" / "podvisor"))
+FIXTURES = pathlib.Path(os.environ.get("PODVISOR_FIXTURES", pathlib.Path(PODVISOR).parent / "fixtures"))
+SLOWER = int(os.environ.get("PODVISOR_SLOWER", "1"))  # sanitizers and valgrind are
+DEADLINE_S = 30 * SLOWER
+TREE = str(FIXTURES / "tree")
+GATE = str(FIXTURES / "gate")
+MARK = "PODVISOR_TEST"
+
+built = pytest.mark.skipif(not os.access(PODVISOR, os.X_OK), reason=f"{PODVISOR} is not built")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def namespaces_missing():
+    """Why podvisor cannot be made PID 1 here, or None."""
+    if not shutil.which("unshare"):
+        return "unshare is not installed"
+    done = subprocess.run(["unshare", "-fp", "--mount-proc", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return None if done.returncode == 0 else "no PID namespace here: " + done.stderr.strip()
+
+
+def await_true(what, condition, seconds=DEADLINE_S):
+    """The condition's first true value; the kernel's tables can only be asked again."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.01)
+
+
+def fields_of(pid):
+    """State, parent and start time of a process; None when there is none."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    rest = text.rpartition(")")[2].split()
+    return {"state": rest[0], "parent": int(rest[1]), "start": int(rest[19])}
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def identity(pid):
+    """What tells a process from a later one of the same pid."""
+    fields = fields_of(pid)
+    return (pid, fields["start"]) if fields else None
+
+
+def alive(identities):
+    return [one for one in identities if one and identity(one[0]) == one]
+
+
+def environ_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def children_of(pid):
+    try:
+        return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def descendants_of(pid):
+    found = []
+    for child in children_of(pid):
+        found += [child, *descendants_of(child)]
+    return found
+
+
+def zombies_of(pid):
+    return [child for child in children_of(pid) if (fields_of(child) or {}).get("state") == "Z"]
+
+
+def marked_with(mark):
+    mark = f"{MARK}={mark}".encode()
+    return [pid for pid in pids() if mark in environ_of(pid)]
+
+
+class Line(dict):
+    """One line of the log: a JSON object, and where it stands."""
+
+    def __init__(self, fields, index, text):
+        super().__init__(fields)
+        self.index, self.text = index, text
+
+    @property
+    def msg(self):
+        return self.get("msg", "")
+
+
+class Pod:
+    """config None: COMMAND of `run -- COMMAND` stands in argv."""
+
+    def __init__(self, path, config=None, *, wrap=(), env=None, follow=True, own_control=True, options=None):
+        self.path = pathlib.Path(path)
+        self.mark = uuid.uuid4().hex
+        self.file = self.path / "podvisor.json"
+        self.termination = self.path / "termination"
+        self.lines, self.raw = [], []
+        self.changed = threading.Condition()
+        self.ended = False
+        self.own_control = own_control
+        self.env = {**os.environ, "TMPDIR": str(self.path), MARK: self.mark, **(env or {})}
+        self.env.pop("NOTIFY_SOCKET", None)
+        self.termination.touch()
+        self.configure(config)
+        self.errors = open(self.path / "stderr", "w+b")
+        self.process = subprocess.Popen([*wrap, PODVISOR, "run", "-c", str(self.file)], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.errors, env=self.env, cwd=self.path,
+                                        **(options or {}))
+        self.reader = None
+        if follow:
+            self.follow()
+
+    # ---- its configuration ----
+
+    def configure(self, config):
+        """Writes the configuration; a text is written as it is."""
+        if isinstance(config, dict):
+            full = dict(config)
+            if self.own_control:
+                full.setdefault("control", {"listen": "none", "socket": str(self.path / "control.sock")})
+            full["shutdown"] = {"termination_log": str(self.termination), **config.get("shutdown", {})}
+            config = json.dumps(full, indent=1)
+        self.file.write_text(config)
+
+    def reload(self, config):
+        self.configure(config)
+        os.kill(self.pid, signal.SIGHUP)
+
+    # ---- its log ----
+
+    def follow(self):
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for raw in self.process.stdout:
+            try:
+                fields = json.loads(raw)
+            except ValueError:
+                fields = None
+            with self.changed:
+                self.raw.append(raw)
+                self.lines.append(Line(fields if isinstance(fields, dict) else {}, len(self.lines), raw))
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def find(self, worker=None, msg=None, after=-1, until=None, own=True, **fields):
+        """The lines so far that fit. own: podvisor's, not a worker's output."""
+        pattern = re.compile(msg) if msg is not None else None
+        return [line for line in self.lines[after + 1:until]
+                if (worker is None or line.get("worker") == worker) and (not own or "stream" not in line)
+                and (pattern is None or pattern.search(line.msg)) and all(line.get(k) == v for k, v in fields.items())]
+
+    def log(self, worker=None, msg=None, after=-1, count=1, seconds=DEADLINE_S, **rest):
+        """The count-th line that fits, awaited."""
+        after = after.index if isinstance(after, Line) else after
+        end = time.monotonic() + seconds
+        with self.changed:
+            while True:
+                found = self.find(worker, msg, after, **rest)
+                if len(found) >= count:
+                    return found[count - 1]
+                left = end - time.monotonic()
+                if self.ended or left <= 0:
+                    why = "podvisor ended" if self.ended else f"not within {seconds} s"
+                    pytest.fail(f"no line {worker or ''} /{msg or ''}/ {rest or ''} ({len(found)} of {count}): {why}\n{self.tail()}")
+                self.changed.wait(left)
+
+    def tail(self, n=60):
+        text = b"".join(self.raw[-n:]).decode(errors="replace")
+        self.errors.seek(0)
+        return f"--- log ({len(self.raw)} lines)\n{text}--- stderr\n{self.errors.read().decode(errors='replace')}"
+
+    def ready(self, worker, after=-1):
+        """Awaits that it is ready, and returns its pid."""
+        return int(re.search(r"pid (\d+)", self.log(worker, r"^ready: pid", after).msg)[1])
+
+    def messages(self, worker=None, **rest):
+        return [line.msg for line in self.find(worker, **rest)]
+
+    def output(self, worker, stream="stdout"):
+        return [line.msg for line in self.find(worker, own=False, stream=stream)]
+
+    def settle(self):
+        """Returns when podvisor has taken all that happened before: two turns of its loop have passed since."""
+        for _ in range(2):
+            seen = len(self.lines) - 1
+            os.kill(self.pid, signal.SIGQUIT)
+            self.log(msg=r"^state: drain", after=seen)
+
+    def state(self, worker):
+        seen = len(self.lines) - 1
+        os.kill(self.pid, signal.SIGQUIT)
+        return re.match(r"state: (\w+)", self.log(worker, r"^state: ", after=seen).msg)[1]
+
+    # ---- its processes ----
+
+    @property
+    def pid(self):
+        """podvisor's own, also where something stands in front of it."""
+        return self._pid if hasattr(self, "_pid") else self.process.pid
+
+    def find_inside(self):
+        """podvisor is the child of what was started (unshare forks)."""
+        self._pid = await_true("the child of the wrapper", lambda: children_of(self.process.pid))[0]
+
+    def marked(self):
+        """Everything that was started by this podvisor and carries its environment, itself not counted."""
+        return [pid for pid in marked_with(self.mark) if pid not in (self.pid, self.process.pid)]
+
+    def tree_of(self, worker):
+        """Shim and processes of a worker, as identities."""
+        wanted = f"PODVISOR_WORKER={worker}".encode()
+        return [identity(pid) for pid in self.marked() if wanted in environ_of(pid)]
+
+    def shim_of(self, pid):
+        return fields_of(pid)["parent"]
+
+    # ---- its end ----
+
+    def kill(self, number=signal.SIGTERM):
+        os.kill(self.pid, number)
+
+    def wait(self, seconds=DEADLINE_S):
+        """Its exit code; 128+signal as a shell would say it."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"podvisor did not end within {seconds} s\n{self.tail()}")
+        if self.reader:
+            self.reader.join(DEADLINE_S)
+        return code if code >= 0 else 128 - code
+
+    def stop(self):
+        self.kill()
+        return self.wait()
+
+    def assert_nothing_left(self):
+        """Called after its end: not a process, not a socket, not a file that was not there before."""
+        assert self.marked() == [], self.tail()
+        known = {"podvisor.json", "termination", "stderr"}
+        left = sorted(p.name for p in self.path.iterdir() if p.name not in known and not p.name.startswith("own"))
+        assert left == [], left
+        mounts = pathlib.Path("/proc/self/mounts").read_text()
+        assert str(self.path) not in mounts
+        for table in ("/proc/net/unix",):
+            assert str(self.path) not in pathlib.Path(table).read_text()
+
+    def clean_up(self):
+        """Whatever a failed test left: by pid, only what carries the mark."""
+        if self.process.poll() is None:
+            for pid in {self.pid, self.process.pid}:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        self.process.wait(DEADLINE_S)
+        for pid in self.marked():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if self.reader:
+            self.reader.join(DEADLINE_S)
+        self.process.stdout.close()
+        self.errors.close()
+
+
+@pytest.fixture
+def pods():
+    """Starts podvisors, each in a directory of its own that goes with the test."""
+    started, places = [], []
+
+    def start(config, **options):
+        place = tempfile.mkdtemp(prefix="podvisor-e2e.")
+        places.append(place)
+        if options.pop("open_to_all", False):
+            os.chmod(place, 0o777)
+        started.append(Pod(place, config, **options))
+        return started[-1]
+
+    yield start
+    for pod in started:
+        pod.clean_up()
+    for place in places:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def workers(**named):
+    """A configuration of workers alone; a list is a command."""
+    return {"workers": {name: {"command": what} if isinstance(what, list) else what for name, what in named.items()}}
+
+
+
+
+class Gate:
+    """Holds back what runs the gate fixture until it is opened."""
+
+    def __init__(self):
+        self.file = tempfile.NamedTemporaryFile(prefix="podvisor-e2e.")
+        self.path = self.file.name
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def open(self):
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+@pytest.fixture
+def gate():
+    one = Gate()
+    yield one
+    one.file.close()

@@ -1,0 +1,305 @@
+"""Configurations as files: what is refused, what starts nothing, and what a reload changes."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from supervised import DEADLINE_S, MARK, PODVISOR, ROOT, TREE, built, fields_of, marked_with, pods, workers
+
+pytestmark = built
+
+FILES = ROOT / "tests" / "fixtures" / "config"
+
+# Ten ways to be wrong: every mistake, in the order of the file.
+BROKEN = {
+    "bad_json": ["3:47: is not JSON"],
+    "unknown_key": ['4:7: workers.api.comand: unknown key "comand" (did you mean "command"?)', '8:3: metrics: unknown key'],
+    "wrong_type": ["4:18: workers.api.command: is a string (expected a list of strings)", "5:19: workers.api.critical: ",
+                   "6:20: workers.api.instances: ", "7:24: workers.api.env.PORT: ", "8:15: workers.api.stop: is a list"],
+    "bad_unit": ['3:38: volumes.tmp.size: "1GB" has an unknown unit', '8:28: workers.api.stop.timeout: "10 seconds" has',
+                 '9:44: workers.api.restart.backoff.initial: "5" has no unit',
+                 '9:59: workers.api.restart.backoff.jitter: "20" has no percent sign'],
+    "cycle": ["3:68: workers.api.depends_on: the workers wait for each other in a circle: api -> valuation -> indexer -> api"],
+    "missing_dependency": ["4:39: browsers.chrome.volume: ", "5:29: leases.postgres: ", "9:22: workers.api.depends_on[0]: ",
+                           "9:39: workers.api.depends_on[1]: ", "9:71: workers.api.depends_on[3]: ",
+                           "9:88: workers.api.depends_on[4]: ", "14:42: gateway.routes[0].worker: "],
+    "duplicate_key": ['5:32: workers.api.env.PORT: duplicate key "PORT" (first on line 5)',
+                      '7:7: workers.api.critical: duplicate key "critical" (first on line 6)',
+                      '9:5: workers.api: duplicate key "api" (first on line 3)'],
+    "lease_times": ["8:17: leases.drain_at: ", "9:16: leases.kill_at: "],
+    "unreadable_file": ["3:22: postgres.main.dsn: cannot be read: /nonexistent/podvisor/dsn: No such file or directory",
+                        "5:25: control.token: needs the environment variable PODVISOR_TEST_UNSET_TOKEN"],
+    "empty": ["1:1: the file is empty"],
+}
+
+
+def ask(*words, mark="none", **options):
+    return subprocess.run([PODVISOR, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S,
+                          env={**os.environ, MARK: mark}, **options)
+
+
+def assert_refused(done, path, mistakes):
+    assert done.returncode == 78
+    lines = (done.stderr or done.stdout).splitlines()
+    told = [line for line in lines if line.startswith(f"{path}:")]
+    assert len(told) == len(mistakes), lines
+    for line, mistake in zip(told, mistakes):
+        assert line.startswith(f"{path}:{mistake}")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_check_names_every_mistake_with_line_and_column(name):
+    path = FILES / f"{name}.json"
+    assert_refused(ask("check", "-c", str(path)), path, BROKEN[name])
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_run_refuses_it_with_the_same_words_and_starts_nothing(name, tmp_path):
+    path = FILES / f"{name}.json"
+    mark = f"refused-{os.getpid()}-{name}"
+    done = ask("run", "-c", str(path), mark=mark, cwd=tmp_path)
+    assert_refused(done, path, BROKEN[name])
+    assert done.stdout == ""
+    assert marked_with(mark) == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_beside_a_mistake_is_not_started(tmp_path):
+    path, trace = tmp_path / "podvisor.json", tmp_path / "trace"
+    path.write_text(json.dumps(workers(good=["touch", str(trace)], bad={"comand": ["true"]})))
+    assert ask("run", "-c", str(path)).returncode == 78
+    assert not trace.exists()
+
+
+def test_a_file_that_is_not_there_or_not_a_file_is_refused(tmp_path):
+    for path in (tmp_path / "nowhere.json", tmp_path):
+        for command in ("check", "run"):
+            done = ask(command, "-c", str(path))
+            assert done.returncode == 78
+            assert str(path) in done.stderr + done.stdout
+
+
+def test_a_fifo_in_place_of_the_file_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    assert ask("check", "-c", str(tmp_path / "fifo")).returncode == 78
+
+
+def test_check_says_nothing_bad_about_a_good_file(tmp_path):
+    path = tmp_path / "podvisor.json"
+    path.write_text(json.dumps(workers(api=["true"])))
+    done = ask("check", "-c", str(path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_print_fills_in_defaults_and_masks_secrets(tmp_path):
+    path, secret = tmp_path / "podvisor.json", tmp_path / "secret"
+    secret.write_text("from-a-file-9f3\n")
+    config = {**workers(api={"command": ["true"], "env": {"A": "${file:%s}" % secret, "B": "plain"}}),
+              "control": {"token": "literal-77x"},
+              "postgres": {"main": {"dsn": "postgresql://u:hidden-5k@db/x"}}}
+    path.write_text(json.dumps(config))
+    done = ask("check", "-c", str(path), "--print")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed["workers"]["api"]["stop"]["timeout"] == "10s"
+    assert printed["workers"]["api"]["env"]["B"] == "plain"
+    for word in ("from-a-file-9f3", "literal-77x", "hidden-5k"):
+        assert word not in done.stdout + done.stderr
+
+
+# ---- reloading ----
+
+def snapshot(pod, *names):
+    return {name: pod.tree_of(name) for name in names}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_reload_of_a_broken_file_leaves_everything_running_and_says_so(pods, name):
+    pod = pods(workers(one=[TREE, "session"], two=[TREE]))
+    pod.ready("one"), pod.ready("two")
+    pod.log("one", "^ready$", own=False), pod.log("two", "^ready$", own=False)
+    before = snapshot(pod, "one", "two")
+    seen = len(pod.lines) - 1
+    pod.reload((FILES / f"{name}.json").read_text())
+    refused = pod.log(msg="^reload refused, the old configuration goes on: ", after=seen, level="error")
+    position = re.match(r"\d+:\d+", BROKEN[name][0])[0]
+    assert f"{pod.file}:{position}: " in refused.msg
+    pod.settle()
+    assert pod.find(msg="^(starting|stopping)", after=seen) == []
+    assert snapshot(pod, "one", "two") == before
+    # and it is not stuck: the next good one is taken
+    pod.reload(workers(one=[TREE, "session"], two=[TREE], three=[TREE]))
+    pod.ready("three", after=refused)
+    assert snapshot(pod, "one", "two") == before
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_every_mistake_of_a_refused_reload_is_in_the_log(pods):
+    pod = pods(workers(one=[TREE]))
+    pod.ready("one")
+    pod.reload((FILES / "wrong_type.json").read_text())
+    pod.log(msg="^reload refused")
+    pod.settle()
+    text = "\n".join(pod.messages())
+    for mistake in BROKEN["wrong_type"]:
+        assert f"{pod.file}:{mistake}" in text
+    assert pod.stop() == 0
+
+
+def test_a_reload_restarts_only_the_worker_whose_configuration_changed(pods):
+    pod = pods(workers(same=[TREE], changed={"command": [TREE], "env": {"A": "1"}}, gone=[TREE], many={"command": [TREE],
+                                                                                                    "instances": 2}))
+    for name in "same", "changed", "gone", "many.0", "many.1":
+        pod.ready(name)
+        pod.log(name, "^ready$", own=False)
+    kept, gone = snapshot(pod, "same", "many.0", "many.1"), pod.tree_of("gone")
+    seen = len(pod.lines) - 1
+    pod.reload(workers(same=[TREE], changed={"command": [TREE], "env": {"A": "2"}}, new=[TREE],
+                       many={"command": [TREE], "instances": 2}))
+    pod.log(msg="^the configuration was read again", after=seen)
+    pod.log("changed", "^stopping: its configuration changed", seen)
+    changed = pod.ready("changed", after=seen)
+    pod.ready("new", after=seen)
+    pod.log("gone", "^stopped", seen)
+    assert b"A=2" in pathlib.Path(f"/proc/{changed}/environ").read_bytes().split(b"\0")
+    assert snapshot(pod, "same", "many.0", "many.1") == kept
+    assert {line["worker"] for line in pod.find(msg="^(starting|stopping)", after=seen)} == {"changed", "new", "gone"}
+    assert not [one for one in gone if one and fields_of(one[0])]
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_a_reload_of_the_same_file_changes_nothing(pods):
+    config = workers(one={"command": [TREE], "depends_on": ["two"]}, two=[TREE])
+    pod = pods(config)
+    pod.ready("one")
+    pod.log("one", "^ready$", own=False), pod.log("two", "^ready$", own=False)
+    before = snapshot(pod, "one", "two")
+    for _ in range(3):
+        seen = len(pod.lines) - 1
+        pod.reload(config)
+        pod.log(msg="^the configuration was read again", after=seen)
+    pod.settle()
+    assert len(pod.find(msg="^starting")) == 2
+    assert snapshot(pod, "one", "two") == before
+    assert pod.stop() == 0
+
+
+def test_the_order_of_keys_means_nothing_to_a_reload(pods):
+    pod = pods(workers(one={"command": [TREE], "env": {"A": "1", "B": "2"}, "umask": "022"}, two=[TREE]))
+    pod.ready("one"), pod.ready("two")
+    pod.reload(workers(two=[TREE], one={"umask": "022", "env": {"B": "2", "A": "1"}, "command": [TREE]}))
+    pod.log(msg="^the configuration was read again")
+    pod.settle()
+    assert len(pod.find(msg="^starting")) == 2
+    assert pod.stop() == 0
+
+
+def test_what_a_running_podvisor_cannot_change_is_refused_with_a_sentence(pods):
+    pod = pods(workers(one=[TREE]))
+    pod.ready("one")
+    pod.reload({**workers(one={"command": [TREE], "env": {"NEW": "1"}}),
+                "control": {"listen": "none", "socket": str(pod.path / "other.sock")}})
+    assert "control: its addresses cannot change" in pod.log(msg="^reload refused").msg
+    pod.settle()
+    assert len(pod.find(msg="^starting")) == 1, "a refused reload changes nothing, not even the rest"
+    assert pod.stop() == 0
+
+
+def test_more_and_fewer_instances(pods):
+    pod = pods(workers(many={"command": [TREE], "instances": 2}))
+    pod.ready("many.0"), pod.ready("many.1")
+    pod.reload(workers(many={"command": [TREE], "instances": 4}))
+    pod.ready("many.2"), pod.ready("many.3")
+    seen = len(pod.lines) - 1
+    pod.reload(workers(many={"command": [TREE], "instances": 3}))
+    pod.log("many.3", "^stopped", seen)
+    pod.settle()
+    starts = [line["worker"] for line in pod.find(msg="^starting")]
+    assert sorted(starts) == ["many.0", "many.1", "many.2", "many.3"], "who stays is not restarted"
+    assert pod.tree_of("many.3") == []
+    assert pod.stop() == 0
+
+
+def test_a_failed_worker_gets_a_new_chance_when_its_configuration_changes(pods):
+    pod = pods(workers(one={"command": ["/nonexistent/program"], "restart": {"limit": {"count": 1}}}))
+    pod.log("one", "^failed")
+    pod.reload(workers(one=[TREE]))
+    pod.ready("one")
+    assert pod.stop() == 0
+
+
+def test_reloads_in_a_row_end_with_the_last(pods):
+    pod = pods(workers(one={"command": [TREE], "env": {"N": "0"}}))
+    pod.ready("one")
+    for n in range(1, 20):
+        pod.reload(workers(one={"command": [TREE], "env": {"N": str(n)}}))
+    seen = len(pod.lines) - 1
+    pod.reload(workers(one={"command": [TREE], "env": {"N": "last"}}, mark=[TREE]))
+    pod.ready("mark")
+    pod.settle()
+
+    def n_of():
+        for pid, _ in filter(None, pod.tree_of("one")):
+            if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(TREE.encode()):
+                return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return []
+    last = pod.find("one", "^ready: pid")
+    while b"N=last" not in n_of():
+        last = [pod.log("one", "^ready: pid", last[-1])]
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+    del seen
+
+
+def test_a_reload_during_a_stop_does_not_bring_anything_back(pods):
+    pod = pods(workers(deaf={"command": [TREE, "deaf"], "stop": {"timeout": "500ms"}}))
+    pod.log("deaf", "^ready$", own=False)
+    pod.kill()
+    stopping = pod.log("deaf", "^stopping: podvisor")
+    pod.reload(workers(deaf={"command": [TREE, "deaf"], "env": {"A": "1"}, "stop": {"timeout": "500ms"}}, new=[TREE]))
+    assert pod.wait() == 0
+    assert pod.find(msg="^starting", after=stopping.index) == []
+    pod.assert_nothing_left()
+
+
+def test_a_signal_for_the_state_prints_it_and_changes_nothing(pods):
+    pod = pods(workers(one=[TREE], bad={"command": ["/nonexistent/x"], "restart": {"limit": {"count": 1}}}))
+    pid = pod.ready("one")
+    pod.log("bad", "^failed")
+    seen = len(pod.lines) - 1
+    pod.kill(signal.SIGQUIT)
+    assert f"state: ready, pid {pid}" in pod.log("one", "^state: ", seen).msg
+    assert "state: failed" in pod.log("bad", "^state: ", seen).msg
+    assert pod.stop() == 0
+
+
+def test_variables_files_and_dollar_signs_reach_the_worker(pods, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("from file\n")
+    pod = pods(workers(one={"command": ["printf", "%s|%s|%s|%s", "${GIVEN}", "${MISSING:-other}", "${file:%s}" % secret, "$$HOME"],
+                            "kind": "task"}), env={"GIVEN": "given"})
+    pod.log("one", "^succeeded")
+    assert pod.output("one") == ["given|other|from file|$HOME"]
+    assert pod.stop() == 0
+
+
+def test_the_configuration_may_be_read_from_a_mounted_config_map(pods):
+    """Kubernetes swaps a symbolic link; what SIGHUP reads is what it then points to."""
+    pod = pods(workers(one=[TREE]))
+    pod.ready("one")
+    for generation in ("own-a", "own-b"):
+        (pod.path / generation).mkdir()
+    shutil.copy(pod.file, pod.path / "own-a" / "podvisor.json")
+    (pod.path / "own-b" / "podvisor.json").write_text(pod.file.read_text().replace('"one"', '"two"'))
+    pod.file.unlink()
+    pod.file.symlink_to("own-b/podvisor.json")
+    pod.kill(signal.SIGHUP)
+    pod.ready("two")
+    pod.log("one", "^stopped")
+    assert pod.stop() == 0

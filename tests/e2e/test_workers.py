@@ -1,0 +1,764 @@
+"""The process supervisor: order, readiness, restarts, stops, and nothing left behind."""
+import http.server
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import threading
+
+import pytest
+
+from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TREE, alive, await_true, built, fields_of, gate,
+                        pods, root_only, workers, zombies_of)
+
+pytestmark = built
+
+SOON = {"interval": "20ms", "timeout": "5s"}
+EVER = ["sh", "-c", "while :; do sleep 1000; done"]  # a shell that does not become its last command
+
+
+def order(pod, *steps):
+    """Asserts that these lines stand in the log in this order, each awaited; returns them."""
+    found = []
+    for worker, msg in steps:
+        found.append(pod.log(worker, msg, found[-1] if found else -1))
+    return found
+
+
+# ---- order ----
+
+def test_workers_start_when_what_they_depend_on_is_ready(pods):
+    pod = pods(workers(
+        last={"command": [TREE], "depends_on": ["middle", "worker:task"]},
+        middle={"command": [TREE], "depends_on": ["first"], "readiness": {"exec": ["true"], **SOON}},
+        task={"command": ["true"], "kind": "task", "depends_on": ["middle"]},
+        first={"command": [TREE]}))
+    order(pod, ("first", "^starting"), ("first", "^ready"), ("middle", "^starting"), ("middle", "^ready"), ("task", "^starting"),
+          ("task", "^succeeded"), ("last", "^starting"), ("last", "^ready"))
+    assert len(pod.find(msg="^starting")) == 4
+    assert pod.find("last", "^waiting: worker:(middle|task) is ")
+    assert pod.stop() == 0
+
+
+def test_a_task_that_fails_is_tried_again_and_its_dependants_wait(pods):
+    pod = pods(workers(
+        task={"command": ["sh", "-c", 'echo try >> own-tries; [ "$(wc -l < own-tries)" -ge 3 ]'], "kind": "task",
+              "restart": {"backoff": {"initial": "1ms"}}},
+        after={"command": [TREE], "depends_on": ["task"]}))
+    pod.ready("after")
+    begun = pod.find("after", "^starting")[0]
+    assert len(pod.find("task", r"exited with code 1; starting again", until=begun.index)) == 2
+    assert pod.find("task", "^succeeded: exited with code 0", until=begun.index)
+    assert pod.stop() == 0
+
+
+def test_a_task_that_fails_for_good_keeps_its_dependants_waiting(pods):
+    pod = pods(workers(
+        task={"command": ["false"], "kind": "task", "restart": {"policy": "never"}},
+        after={"command": [TREE], "depends_on": ["task"]}))
+    pod.log("task", "^failed: exited with code 1")
+    pod.settle()
+    assert pod.state("after") == "waiting"
+    assert pod.find("after", "^starting") == []
+    assert pod.stop() == 0
+
+
+def test_instances_know_their_index_and_have_names(pods):
+    pod = pods(workers(many={"command": ["sh", "-c", 'echo "$PODVISOR_WORKER $PODVISOR_INSTANCE_INDEX"; exec sleep 1000'],
+                             "instances": 4}, after={"command": [TREE], "depends_on": ["many"]}))
+    for i in range(4):
+        assert pod.log(f"many.{i}", own=False, stream="stdout").msg == f"many.{i} {i}"
+    pod.ready("after")
+    begun = pod.find("after", "^starting")[0].index
+    assert all(pod.find(f"many.{i}", "^ready", until=begun) for i in range(4))
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+# ---- readiness ----
+
+class Healthz:
+    """A file server that answers with the status it is told."""
+
+    def __enter__(self):
+        outer, self.status, self.asked = self, 503, 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked += 1
+                self.send_response(outer.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *words):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def good(self):
+        self.status = 204
+
+    def bad(self):
+        self.status = 500
+
+    def check(self):
+        return {"http": f"http://127.0.0.1:{self.server.server_port}/healthz"}
+
+
+class Port:
+    def __enter__(self):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", 0))  # bound, not listening: refused
+        self.number = self.socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def good(self):
+        self.socket.listen(100)
+
+    def bad(self):
+        self.socket.close()
+
+    def check(self):
+        return {"tcp": f"127.0.0.1:{self.number}"}
+
+
+class Flag:
+    def __init__(self, place, form):
+        self.file, self.form = pathlib.Path(place) / "flag", form
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def good(self):
+        self.file.touch()
+
+    def bad(self):
+        self.file.unlink()
+
+    def check(self):
+        return {"file": str(self.file)} if self.form == "file" else {"exec": ["test", "-e", str(self.file)]}
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "exec", "file"])
+def test_a_worker_is_ready_while_its_check_says_so(pods, tmp_path, kind):
+    with {"http": Healthz, "tcp": Port}.get(kind, lambda: Flag(tmp_path, kind))() as thing:
+        pod = pods(workers(api={"command": [TREE], "readiness": {**thing.check(), **SOON, "failure_threshold": 2}},
+                           after={"command": [TREE], "depends_on": ["api"]}))
+        refused = pod.log("api", "^running: not ready: ")
+        assert pod.find(msg="^ready") == [] and pod.find("after", "^starting") == []
+        thing.good()
+        ready = pod.log("api", "^ready: pid", refused)
+        pod.ready("after")
+        thing.bad()
+        lost = pod.log("api", "^running: not ready: ", ready)
+        assert len(lost.msg) > len("running: not ready: "), "with a reason"
+        assert pod.state("after") == "ready", "it stays up: on_dependency_loss is keep"
+        assert len(pod.find(msg="^starting")) == 2, "readiness restarts nobody"
+        assert pod.stop() == 0
+        pod.assert_nothing_left()
+
+
+def test_an_exec_check_that_hangs_counts_as_failed_and_leaves_nothing(pods):
+    pod = pods(workers(api={"command": [TREE], "readiness": {"exec": [TREE, "session", "daemon", "deaf"], "interval": "20ms",
+                                                              "timeout": "100ms", "failure_threshold": 1}}))
+    pod.log("api", "^running: not ready: .*(100 ms|time)")
+    pod.settle()
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_several_thousand_checks_of_a_second_leave_no_process(pods):
+    pod = pods(workers(api={"command": [TREE], "readiness": {"exec": ["sh", "-c", "echo >> own-checks"], "interval": "10ms"}}))
+    pod.ready("api")
+    checks = pod.path / "own-checks"
+    await_true("many checks", lambda: checks.stat().st_size >= 50)
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+NOTIFY = pytest.mark.skipif(not shutil.which("systemd-notify"), reason="systemd-notify is not installed")
+
+
+@NOTIFY
+def test_the_stock_systemd_notify_makes_a_worker_ready(pods):
+    script = "read go < own-go; systemd-notify --ready --status=serving; exec sleep 1000"
+    pod = pods(workers(api={"command": ["sh", "-c", script], "readiness": {"notify": True}},
+                       after={"command": [TREE], "depends_on": ["api"]}),
+               options={"preexec_fn": lambda: os.mkfifo("own-go")})
+    pod.log("api", "^running: pid .*not ready yet")
+    assert pod.find("after", "^starting") == []
+    with open(pod.path / "own-go", "w") as go:
+        go.write("go\n")
+    pod.ready("api")
+    pod.ready("after")
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def notify(address, text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(text, "\0" + address[1:] if address.startswith("@") else address)
+
+
+@NOTIFY
+def test_a_message_from_a_foreign_process_is_ignored(pods):
+    script = 'echo "$NOTIFY_SOCKET"; read go < own-go; systemd-notify --ready; exec sleep 1000'
+    pod = pods(workers(api={"command": ["sh", "-c", script], "readiness": {"notify": True}},
+                       other={"command": ["sh", "-c", 'read to < own-to; NOTIFY_SOCKET="$to" systemd-notify --ready; '
+                                                      'echo sent; exec sleep 1000']}),
+               options={"preexec_fn": lambda: (os.mkfifo("own-go"), os.mkfifo("own-to"))})
+    address = pod.log("api", own=False, stream="stdout").msg
+    notify(address, b"READY=1")
+    with open(pod.path / "own-to", "w") as to:  # another worker is a foreigner too
+        to.write(address + "\n")
+    pod.log("other", "^sent", own=False)
+    pod.settle()
+    assert pod.state("api") == "running"
+    assert pod.find("api", "^ready") == []
+    with open(pod.path / "own-go", "w") as go:
+        go.write("go\n")
+    pod.ready("api")
+    assert pod.stop() == 0
+
+
+# ---- checks that restart ----
+
+def test_a_startup_check_that_fails_restarts_the_worker(pods, tmp_path):
+    flag = tmp_path / "flag"
+    pod = pods(workers(api={"command": [TREE], "startup": {"file": str(flag), **SOON, "failure_threshold": 3},
+                            "restart": {"limit": {"count": 64}}}))
+    old = pod.log("api", "^starting: run 1$")
+    failed = pod.log("api", "^stopping: its startup check failed", old)
+    assert pod.find("api", "^ready") == []
+    flag.touch()
+    pod.ready("api", after=failed)
+    assert pod.stop() == 0
+
+
+def test_a_liveness_check_that_fails_restarts_the_worker(pods, tmp_path):
+    flag = tmp_path / "flag"
+    flag.touch()
+    pod = pods(workers(api={"command": [TREE, "session"], "liveness": {"exec": ["test", "-e", str(flag)], **SOON}}))
+    pod.ready("api")
+    await_true("its whole tree", lambda: len(pod.tree_of("api")) >= 2)
+    old = pod.tree_of("api")
+    flag.unlink()
+    failed = pod.log("api", "^stopping: its liveness check failed")
+    flag.touch()
+    pod.ready("api", after=failed)
+    assert alive(old) == []
+    assert pod.stop() == 0
+
+
+@NOTIFY
+def test_a_worker_that_stops_petting_the_watchdog_is_restarted(pods):
+    script = 'echo "$WATCHDOG_USEC"; for i in 1 2 3; do systemd-notify WATCHDOG=1; done; exec sleep 1000'
+    pod = pods(workers(api={"command": ["sh", "-c", script], "liveness": {"notify": True, "timeout": "300ms"}}))
+    assert pod.log("api", own=False, stream="stdout").msg == "300000"
+    failed = pod.log("api", "^stopping: no WATCHDOG=1 for 300 ms")
+    pod.ready("api", after=failed)
+    assert pod.stop() == 0
+
+
+# ---- restarts ----
+
+def test_the_first_restart_is_immediate_then_the_pauses_grow_and_the_limit_ends_them(pods):
+    pod = pods(workers(
+        bad={"command": ["sh", "-c", "exit 7"], "restart": {"backoff": {"initial": "20ms", "max": "100ms"},
+                                                            "limit": {"count": 5, "window": "10m"}}},
+        good={"command": [TREE]}))
+    pod.log("bad", "^failed: exited with code 7; 5 restarts within 600 s are its limit")
+    pauses = [int(m) for m in re.findall(r"starting again in (\d+) ms", "\n".join(pod.messages("bad")))]
+    assert pauses[0] == 0 and len(pauses) == 5
+    for pause, wanted in zip(pauses[1:], (20, 40, 80, 100)):
+        assert wanted * 0.8 - 1 <= pause <= wanted * 1.2 + 1
+    assert len(pod.find("bad", "^starting")) == 6
+    assert pod.state("bad") == "failed" and pod.state("good") == "ready"
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("policy, code, restarted", [("always", 0, True), ("always", 3, True), ("on-failure", 0, False),
+                                                     ("on-failure", 3, True), ("never", 0, False), ("never", 3, False)])
+def test_the_restart_policy_is_kept(pods, policy, code, restarted):
+    pod = pods(workers(one={"command": [TREE, f"exit={code}"], "restart": {"policy": policy}}))
+    if restarted:
+        pod.log("one", "^starting: run 2")
+    else:
+        pod.log("one", f"^{'failed' if code else 'stopped'}: exited with code {code}, and its restart policy")
+        pod.settle()
+        assert len(pod.find("one", "^starting")) == 1
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("critical, code", [
+    ({"command": ["sh", "-c", "echo last words; exit 7"], "restart": {"limit": {"count": 2}, "backoff": {"initial": "1ms"}}}, 7),
+    ({"command": ["sh", "-c", "echo last words; kill -9 $$$$"], "restart": {"policy": "never"}}, 137),
+    ({"command": ["sh", "-c", "echo last words; exit 0"], "restart": {"policy": "never"}}, 0),
+    ({"command": ["sh", "-c", "echo last words; kill -SEGV $$$$"], "restart": {"limit": {"count": 1}},
+      "limits": {"core": "0"}}, 139),
+])
+def test_a_critical_worker_that_has_ended_for_good_ends_podvisor_with_its_code(pods, critical, code):
+    pod = pods(workers(api={**critical, "critical": True}, other=[TREE, "session"]))
+    assert pod.wait() == code
+    told = pod.termination.read_bytes()
+    assert len(told) <= 4096
+    assert b"worker api " in told and b"last words" in told
+    assert f"code {code}".encode() in told
+    if code > 128:
+        assert b"SIG" + signal.Signals(code - 128).name[3:].encode() in told
+    pod.assert_nothing_left()
+
+
+def test_the_limit_s_action_ends_podvisor_too(pods):
+    pod = pods(workers(api={"command": ["sh", "-c", "exit 9"], "restart": {"backoff": {"initial": "1ms"},
+                                                                           "limit": {"count": 2, "action": "exit"}}}))
+    assert pod.wait() == 9
+    assert b"worker api exited with code 9" in pod.termination.read_bytes()
+
+
+def test_a_critical_worker_whose_limit_s_action_is_fail_leaves_podvisor_up(pods):
+    pod = pods(workers(api={"command": ["false"], "critical": True, "restart": {"backoff": {"initial": "1ms"},
+                                                                                "limit": {"count": 1, "action": "fail"}}}))
+    pod.log("api", "^failed")
+    pod.settle()
+    assert pod.state("api") == "failed"
+    assert pod.stop() == 0
+
+
+def test_the_termination_log_stays_within_4096_bytes(pods):
+    script = ("i=0; while [ $i -lt 200 ]; do echo \"line $i ünï $(printf %0300d 0)\"; i=$((i+1)); done; "
+              "echo the very last >&2; exit 3")
+    pod = pods(workers(api={"command": ["sh", "-c", script], "critical": True, "restart": {"policy": "never"}}))
+    assert pod.wait() == 3
+    told = pod.termination.read_bytes()
+    assert 3000 < len(told) <= 4096
+    text = told.decode()  # no character is cut
+    assert text.startswith("podvisor ended with code 3: worker api ")
+    assert "line 199" in text and "the very last" in text
+    assert text.endswith("\n")
+
+
+# ---- workers that cannot start ----
+
+UNSTARTABLE = {
+    "no such file": ({"command": ["/nonexistent/program"]}, "cannot execute /nonexistent/program: No such file"),
+    "no permission": ({"command": ["/etc/passwd"]}, "cannot execute /etc/passwd: Permission denied"),
+    "no directory": ({"command": ["true"], "cwd": "/nonexistent"}, "enter its working directory: No such file"),
+    "no user": ({"command": ["true"], "user": "nobody-of-that-name"}, "nobody-of-that-name"),
+    "no group": ({"command": ["true"], "group": "nobody-of-that-name"}, "nobody-of-that-name"),
+    "no env file": ({"command": ["true"], "env_files": ["/nonexistent/env"]}, "/nonexistent/env: No such file"),
+    "no program": ({"command": ["/"]}, "cannot execute /: "),
+}
+
+
+@pytest.mark.parametrize("what", UNSTARTABLE)
+def test_a_worker_that_cannot_start_says_why(pods, what):
+    worker, sentence = UNSTARTABLE[what]
+    pod = pods(workers(bad={**worker, "restart": {"backoff": {"initial": "1ms"}, "limit": {"count": 2}}}, good=[TREE]))
+    pod.ready("good")
+    assert sentence in pod.log("bad", "^could not start: ").msg
+    assert "could not start" in pod.log("bad", "^failed: ").msg
+    pod.settle()
+    assert any(sentence in message for message in pod.messages("bad", msg="^state: failed")), "its state says it too"
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("command, code", [(["/nonexistent/program"], 127), (["/etc/passwd"], 126)])
+def test_a_critical_worker_that_cannot_start_ends_podvisor(pods, command, code):
+    pod = pods(workers(api={"command": command, "critical": True, "restart": {"limit": {"count": 1}}}))
+    assert pod.wait() == code
+    assert command[0].encode() in pod.termination.read_bytes()
+
+
+# ---- stopping ----
+
+def test_a_stop_goes_from_those_that_depend_to_those_that_are_depended_on(pods):
+    trap = ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 1000 & wait; done"]
+    pod = pods(workers(first={"command": trap}, second={"command": trap, "depends_on": ["first"]},
+                       third={"command": trap, "depends_on": ["second"]}, alone={"command": trap}))
+    for name in "first", "second", "third", "alone":
+        pod.log(name, "^up$", own=False)
+    assert pod.stop() == 0
+    gone = order(pod, ("third", "^stopping: podvisor"), ("third", "^stopped"), ("second", "^stopping: podvisor"),
+                 ("second", "^stopped"), ("first", "^stopping: podvisor"), ("first", "^stopped"))
+    assert pod.find("alone", "^stopping", until=gone[1].index), "what nobody waits for stops at once"
+    assert all(pod.output(name) == ["up", "bye"] for name in ("first", "second", "third", "alone"))
+    assert pod.termination.read_bytes().startswith(b"podvisor ended in order")
+    pod.assert_nothing_left()
+
+
+def test_after_drain_comes_after_on_term(pods):
+    with Port() as port:
+        listen = f"127.0.0.1:{port.number}"
+    pod = pods({**workers(api={"command": [TREE], "stop": {"phase": "after-drain"}}, leased={"command": [TREE]}),
+                "gateway": {"listen": listen, "routes": [{"path": "/", "worker": "api", "to": "127.0.0.1:1"}],
+                            "drain": {"lame_duck": "50ms"}}})
+    pod.ready("api"), pod.ready("leased")
+    pod.log(msg="^the gateway listens at")
+    assert pod.stop() == 0
+    order(pod, (None, "^lame-duck"), ("leased", "^stopping: podvisor"), (None, "^draining"),
+          (None, "^stopping: the workers that outlive"), ("api", "^stopping: podvisor"))
+
+
+def test_a_deaf_worker_is_killed_after_its_timeout_with_everything_it_started(pods):
+    pod = pods(workers(deaf={"command": [TREE, "deaf", "group", "session", "daemon"], "stop": {"timeout": "200ms"}},
+                       fine=[TREE]))
+    pod.log("deaf", "^ready$", own=False)
+    assert pod.stop() == 0
+    order(pod, ("deaf", "^stopping: podvisor"), ("deaf", "SIGKILL to everything it started: its stop time-out is over"),
+          ("deaf", "killed by SIGKILL"), ("deaf", "^stopped"))
+    pod.assert_nothing_left()
+
+
+def test_the_stop_signal_is_the_configured_one(pods):
+    script = "trap 'echo quit; exit 0' QUIT; trap '' TERM; echo up; while :; do sleep 1000 & wait; done"
+    pod = pods(workers(one={"command": ["sh", "-c", script], "stop": {"signal": "SIGQUIT"}}))
+    pod.log("one", "^up$", own=False)
+    assert pod.stop() == 0
+    assert pod.output("one") == ["up", "quit"]
+    assert pod.find("one", "^stopped: exited with code 0")
+
+
+def test_the_deadline_of_the_whole_stop_beats_a_worker_s_own_timeout(pods):
+    pod = pods({**workers(deaf={"command": [TREE, "deaf", "session"], "stop": {"timeout": "1h"}}),
+                "shutdown": {"deadline": "2s"}})
+    pod.log("deaf", "^ready$", own=False)
+    assert pod.stop() == 0
+    assert pod.find("deaf", "SIGKILL to everything")
+    pod.assert_nothing_left()
+
+
+def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
+    pod = pods({**workers(deaf={"command": [TREE, "deaf", "session"], "stop": {"timeout": "1h"}}),
+                "shutdown": {"deadline": "2h"}})
+    pod.log("deaf", "^ready$", own=False)
+    pod.kill(signal.SIGTERM)
+    pod.log("deaf", "^stopping: podvisor")
+    pod.kill(signal.SIGINT)
+    pod.log(msg="^a second signal")
+    assert not pod.find("deaf", "SIGKILL")
+    pod.kill(signal.SIGTERM)
+    assert pod.wait() == 0
+    assert pod.find("deaf", "SIGKILL to everything it started: a third signal")
+    pod.assert_nothing_left()
+
+
+def test_a_stop_while_workers_start_wait_and_back_off_is_clean(pods):
+    pod = pods(workers(
+        starting={"command": [TREE], "startup": {"exec": ["false"], "interval": "1h", "failure_threshold": 1000}},
+        waiting={"command": [TREE], "depends_on": ["starting"]},
+        backing={"command": ["false"], "restart": {"backoff": {"initial": "1h", "max": "1h"}}}))
+    pod.log("starting", "^starting")
+    pod.log("backing", "starting again in [1-9]")
+    assert pod.stop() == 0
+    assert pod.find("waiting", "^starting") == []
+    pod.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_ordered_stop_leaves_nothing(pods, number):
+    pod = pods(workers(one=[TREE, "group", "session", "daemon", "stopped", "titled", "chain=4"], two=[TREE, "comet"]))
+    pod.log("one", "^ready$", own=False)
+    pod.log("two", "^ready$", own=False)
+    pod.kill(number)
+    assert pod.wait() == 0
+    pod.assert_nothing_left()
+
+
+# ---- nothing is left of a generation ----
+
+FAMILY = [TREE, "group", "session", "daemon", "stopped", "chain=3"]
+
+
+def family(pod, after=-1):
+    """Awaits the family of this run; its main process and everybody, as identities."""
+    pid = pod.ready("family", after=after)
+    pod.log("family", "^ready$", after, own=False)
+    everybody = pod.tree_of("family")
+    assert len(everybody) >= 8, "shim, main, child, session, daemon, stopped daemon, chain of three"
+    return pid, everybody
+
+
+@pytest.fixture
+def family_pod(pods):
+    return pods(workers(family={"command": FAMILY, "env": {"GENERATION": "1"}}, bystander=[TREE, "session"]))
+
+
+def test_nothing_is_left_after_a_restart(family_pod):
+    pod = family_pod
+    bystander = pod.ready("bystander")
+    _, old = family(pod)
+    seen = len(pod.lines) - 1
+    pod.reload(workers(family={"command": FAMILY, "env": {"GENERATION": "2"}}, bystander=[TREE, "session"]))
+    family(pod, after=seen)
+    assert alive(old) == []
+    assert fields_of(bystander), "the bystander is untouched"
+    assert len(pod.find("bystander", "^starting")) == 1
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_nothing_is_left_after_the_worker_was_killed(family_pod):
+    pod = family_pod
+    for _ in range(3):
+        pid, old = family(pod, after=len(pod.lines) - 1 if _ else -1)
+        seen = len(pod.lines) - 1
+        os.kill(pid, signal.SIGKILL)
+        pod.log("family", "^starting", seen)
+        assert alive(old) == []
+        break
+    assert pod.find("family", "^backoff: killed by SIGKILL; starting again in 0 ms")
+    family(pod, after=seen)
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_nothing_is_left_after_its_shim_was_killed(family_pod):
+    pod = family_pod
+    pid, old = family(pod)
+    seen = len(pod.lines) - 1
+    os.kill(pod.shim_of(pid), signal.SIGKILL)
+    pod.log("family", "^starting", seen)
+    assert alive(old) == []
+    assert pod.find("family", "^backoff: killed by SIGKILL")
+    family(pod, after=seen)
+    assert len(pod.find("bystander", "^starting")) == 1
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_nothing_is_left_after_its_shim_was_killed_while_it_stopped(pods):
+    pod = pods(workers(family={"command": [*FAMILY, "deaf"], "stop": {"timeout": "1h"}}))
+    pid, old = family(pod)
+    pod.kill()
+    pod.log("family", "^stopping: podvisor")
+    os.kill(pod.shim_of(pid), signal.SIGKILL)
+    assert pod.wait() == 0
+    assert alive(old) == []
+    pod.assert_nothing_left()
+
+
+def test_a_stopped_shim_does_not_keep_podvisor_from_ending(pods):
+    pod = pods(workers(family={"command": FAMILY, "stop": {"timeout": "200ms"}}))
+    pid, old = family(pod)
+    os.kill(pod.shim_of(pid), signal.SIGSTOP)
+    assert pod.stop() == 0
+    assert alive(old) == []
+    pod.assert_nothing_left()
+
+
+def test_nothing_is_left_after_podvisor_was_killed(family_pod):
+    pod = family_pod
+    family(pod)
+    assert len(pod.marked()) >= 10
+    pod.kill(signal.SIGKILL)
+    assert pod.wait() == 128 + signal.SIGKILL
+    await_true("the end of every worker", lambda: not pod.marked())
+
+
+def test_nothing_is_left_after_podvisor_was_killed_while_it_stopped(pods):
+    pod = pods(workers(family={"command": [*FAMILY, "deaf"], "stop": {"timeout": "1h"}}))
+    family(pod)
+    pod.kill()
+    pod.log("family", "^stopping: podvisor")
+    pod.kill(signal.SIGKILL)
+    pod.wait()
+    await_true("the end of every worker", lambda: not pod.marked())
+
+
+def test_after_podvisor_was_killed_the_next_one_starts_in_the_same_place(pods):
+    pod = pods(workers(one=[TREE]))
+    pod.ready("one")
+    pod.kill(signal.SIGKILL)
+    pod.wait()
+    again = pods(workers(one=[TREE]), env={"XDG_RUNTIME_DIR": str(pod.path)})
+    again.ready("one")
+    assert again.stop() == 0
+
+
+# ---- many at once ----
+
+MANY = 2000
+
+
+def raise_limits():
+    """Room for many: descriptors are counted per process."""
+    import resource
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def assert_each_exit_is_told(pod, many):
+    ends = {line["worker"]: line.msg for line in pod.find(msg=r"^(succeeded|failed|stopped): ")}
+    wanted = {f"many.{i}": i % 3 for i in range(many)}
+    wrong = {name: ends.get(name) for name, code in wanted.items() if f"exited with code {code}" not in ends.get(name, "")}
+    assert wrong == {}, f"{len(wrong)} of {many} exits are lost or wrong"
+    assert len(pod.find(msg=r"^(succeeded|failed|stopped): exited")) == many
+
+
+def test_two_thousand_workers_that_end_at_once_are_all_accounted_for(pods, gate):
+    many = MANY
+    pod = pods(workers(many={"command": [GATE, gate.path], "instances": many, "restart": {"policy": "never"}}, one=[TREE]),
+               options={"preexec_fn": raise_limits})
+    pod.log(msg="^ready: pid", count=many + 1, seconds=4 * DEADLINE_S)
+    gate.open()
+    pod.log(msg=r"^(succeeded|failed|stopped): exited", count=many, seconds=4 * DEADLINE_S)
+    assert_each_exit_is_told(pod, many)
+    await_true("no zombie", lambda: not zombies_of(pod.pid))
+    assert pod.state("one") == "ready"
+    assert len(pod.marked()) == 2, "one worker and its shim"
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_two_thousand_orphans_of_a_worker_are_reaped_by_its_shim(pods):
+    pod = pods(workers(one=[TREE, f"orphans={MANY}"]))
+    pid = pod.ready("one")
+    pod.log("one", "^ready$", own=False, seconds=4 * DEADLINE_S)
+    await_true("no zombie", lambda: not zombies_of(pod.shim_of(pid)))
+    assert len(pod.marked()) == 2
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_two_thousand_orphans_of_podvisor_s_own_are_reaped_while_workers_run(pods, gate):
+    """Children that it did not start: left by what ran before it was executed, or adopted as a subreaper."""
+    pod = pods(workers(one=[TREE], two={"command": [GATE, gate.path], "kind": "task"}), wrap=(GATE, gate.path, str(MANY)))
+    pod.ready("one")
+    pod.log("two", "^running: pid")
+    assert len(pod.marked()) >= MANY
+    gate.open()
+    pod.log("two", "^succeeded")
+    await_true("all are reaped", lambda: len(pod.marked()) == 2 and not zombies_of(pod.pid))
+    assert pod.state("one") == "ready"
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+# ---- how a worker is born ----
+
+def test_no_descriptor_but_stdio_reaches_a_worker(pods):
+    fds = [os.open("/dev/null", os.O_RDONLY) for _ in range(5)]
+    pod = pods(workers(one={"command": ["ls", "/proc/self/fd"], "kind": "task"},
+                       two={"command": ["sh", "-c", "ls /proc/$$$$/fd; :"], "kind": "task", "depends_on": ["one"]}),
+               options={"pass_fds": fds})
+    pod.log("two", "^succeeded")
+    for fd in fds:
+        os.close(fd)
+    assert pod.output("one") == ["0", "1", "2", "3"], "3 is ls's own view of the directory"
+    assert pod.output("two")[:3] == ["0", "1", "2"] and len(pod.output("two")) == 3
+    assert pod.stop() == 0
+
+
+def test_its_environment_directory_and_umask_are_the_configured_ones(pods, tmp_path):
+    file = tmp_path / "env"
+    file.write_text("# a comment\nFROM_FILE=file\nBOTH=file\nQUOTED=\"a b\"\n")
+    script = 'echo "$FROM_FILE|$BOTH|$QUOTED|$INHERITED|$EMPTY|$PWD|$(umask)"'
+    pod = pods(workers(one={"command": ["sh", "-c", script], "kind": "task", "cwd": str(tmp_path), "umask": "027",
+                            "env": {"BOTH": "env", "EMPTY": ""}, "env_files": [str(file)]}), env={"INHERITED": "yes"})
+    pod.log("one", "^succeeded")
+    assert pod.output("one") == [f"file|env|a b|yes||{tmp_path}|0027"]
+    assert pod.stop() == 0
+
+
+def test_its_stdout_is_a_pipe_that_can_be_opened_again(pods):
+    """Servers log to /dev/stdout, which on a socket fails."""
+    pod = pods(workers(one={"command": ["sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; cat"], "kind": "task"}))
+    pod.log("one", "^succeeded")
+    assert (pod.output("one"), pod.output("one", "stderr")) == (["out"], ["err"])
+    assert pod.stop() == 0
+
+
+@root_only
+def test_it_runs_as_the_configured_user_and_the_family_dies_all_the_same(pods):
+    nobody = pwd.getpwnam("nobody")
+    script = f"id -u; id -g; exec {TREE} session daemon"
+    with_access = os.access(TREE, os.X_OK)
+    assert with_access
+    pod = pods(workers(one={"command": ["sh", "-c", script], "user": "nobody"}), open_to_all=True)
+    pid = pod.ready("one")
+    pod.log("one", "^ready$", own=False)
+    assert pod.output("one")[:2] == [str(nobody.pw_uid), str(nobody.pw_gid)]
+    assert os.stat(f"/proc/{pid}").st_uid == nobody.pw_uid
+    pod.kill(signal.SIGKILL)
+    pod.wait()
+    await_true("the end of every worker", lambda: not pod.marked())
+
+
+# ---- dependencies that are lost ----
+
+@pytest.mark.parametrize("loss, state", [("keep", "ready"), ("pause", "paused")])
+def test_what_happens_when_a_dependency_is_lost(pods, tmp_path, loss, state):
+    flag = tmp_path / "flag"
+    flag.touch()
+    pod = pods(workers(api={"command": [TREE], "readiness": {"file": str(flag), **SOON, "failure_threshold": 1}},
+                       user={"command": [TREE, "session"], "depends_on": ["api"], "on_dependency_loss": loss}))
+    pod.ready("user")
+    flag.unlink()
+    lost = pod.log("api", "^running: not ready")
+    if loss == "pause":
+        pod.log("user", "^paused", lost)
+    pod.settle()
+    assert pod.state("user") == state
+    seen = len(pod.lines) - 1
+    flag.touch()
+    pod.ready("api", after=seen)
+    if loss == "pause":
+        pod.ready("user", after=seen)
+    assert len(pod.find("user", "^starting")) == (2 if loss == "pause" else 1)
+    assert pod.stop() == 0
+
+
+# ---- a restricted pod ----
+
+RESTRICTED = ("setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps=-all", "--no-new-privs")
+
+
+@root_only
+@pytest.mark.parametrize("runtime_dir", [True, False])
+def test_it_runs_in_a_restricted_pod(pods, tmp_path_factory, runtime_dir):
+    """Any uid, no capabilities, no_new_privs, /run not writable: the socket falls back, the workers run."""
+    env = {"XDG_RUNTIME_DIR": ""}
+    place = pathlib.Path("/dev/shm") / f"podvisor-e2e-{os.getpid()}"
+    if runtime_dir:
+        place.mkdir(mode=0o700)
+        os.chown(place, 12345, 12345)
+        env = {"XDG_RUNTIME_DIR": str(place)}
+    try:
+        config = {**workers(family={"command": FAMILY, "restart": {"limit": {"count": 64}}}),
+                  "control": {"listen": "none", "socket": "/run/podvisor-not-there/control.sock"}}
+        pod = pods(config, wrap=RESTRICTED, env=env, own_control=False, open_to_all=True)
+        told = pod.log(msg="^/run/podvisor-not-there/control.sock cannot be written; the control socket is ").msg
+        where = told.rpartition(" ")[2]
+        assert where == (f"{place}/podvisor/control.sock" if runtime_dir else "/dev/shm/podvisor-12345/control.sock")
+        pid, old = family(pod)
+        assert os.stat(f"/proc/{pid}").st_uid == 12345
+        seen = len(pod.lines) - 1
+        os.kill(pid, signal.SIGKILL)
+        pod.log("family", "^starting", seen)
+        assert alive(old) == []
+        family(pod, after=seen)
+        assert pod.stop() == 0
+        assert pod.marked() == []
+        assert not os.path.exists(where)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
