@@ -29,14 +29,21 @@ void answer_text(struct answer *a, int status, const char *fmt, ...)
 	buf_printf(a->body, "%s\n", line);
 }
 
-/* Texts are cut to fit, perhaps within a character, and workers say what they
- * like. */
+/* How long text is without a UTF-8 character that was cut in half at its end. */
+static size_t whole_length(const char *text)
+{
+	size_t n = strlen(text), lead = n;
+	while (lead > 0 && n - lead < 3 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
+		lead--;
+	return lead > 0 && (unsigned char)text[lead - 1] >= 0xc0 ? lead - 1 : n;
+}
+
+/* Texts are cut to fit, perhaps within a character, and workers say what they like. */
 json_t *answer_string(const char *text)
 {
-	size_t n = strlen(text);
-	json_t *string = json_stringn(text, n);
-	for (size_t cut = 1; !string && cut <= 3 && cut < n; cut++)
-		string = json_stringn(text, n - cut);
+	json_t *string = json_string(text);
+	if (!string)
+		string = json_stringn(text, whole_length(text));
 	if (string)
 		return string;
 	char *plain = strdup(text);

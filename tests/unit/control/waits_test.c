@@ -1,0 +1,159 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "podvisor/control/waits.h"
+
+static struct config config;
+static struct config_worker pool = {.name = (char *)(uintptr_t) "pool"};
+static struct config_browser chrome = {.name = (char *)(uintptr_t) "chrome"};
+static struct worker workers[3]; /* two of pool, and a slot that nobody has */
+static struct browser browser;
+static struct world world;
+static struct snapshot now;
+static struct wait wait;
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(workers, 0, sizeof(workers));
+	memset(&world, 0, sizeof(world));
+	browser = (struct browser){.config = &chrome};
+	for (int i = 0; i < 2; i++) {
+		workers[i].config = &pool;
+		workers[i].state = WORKER_READY;
+		workers[i].wanted = true;
+		workers[i].run = (uint64_t)(5 + i);
+		snprintf(workers[i].name, sizeof(workers[i].name), "pool.%d", i);
+	}
+	world.config = &config;
+	world.workers = workers;
+	world.n_workers = 3;
+	world.browsers = &browser;
+	world.n_browsers = 1;
+	now = (struct snapshot){.world = &world};
+	wait = (struct wait){.mark = 10, .name = "pool"};
+	return 0;
+}
+
+static bool is_done(enum wait_kind kind)
+{
+	wait.kind = kind;
+	return waits_is_done(&wait, &now);
+}
+
+static void a_restart_needs_a_new_run_of_every_instance(void **state)
+{
+	(void)state;
+	assert_false(is_done(WAIT_RESTART));
+	workers[0].run = 10;
+	assert_false(is_done(WAIT_RESTART));
+	workers[1].run = 11;
+	assert_true(is_done(WAIT_RESTART));
+	workers[1].state = WORKER_STARTING;
+	assert_false(is_done(WAIT_RESTART));
+	workers[1].state = WORKER_BACKOFF;
+	assert_false(is_done(WAIT_RESTART));
+	workers[1].state = WORKER_FAILED;
+	assert_true(is_done(WAIT_RESTART));
+}
+
+static void one_instance_can_be_meant_alone(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "pool.1");
+	workers[1].run = 10;
+	assert_true(is_done(WAIT_RESTART));
+	strcpy(wait.name, "pool.0");
+	assert_false(is_done(WAIT_RESTART));
+}
+
+static void a_start_of_what_failed_before_does_not_count_the_old_failure(void **state)
+{
+	(void)state;
+	assert_true(is_done(WAIT_START));
+	workers[0] = (struct worker){.config = &pool, .name = "pool.0", .state = WORKER_FAILED, .n_runs = 1};
+	workers[0].history[0].run = 9;
+	assert_false(is_done(WAIT_START));
+	workers[0].n_runs = 2;
+	workers[0].history[1].run = 12;
+	assert_true(is_done(WAIT_START));
+}
+
+static void a_stop_is_done_when_nothing_runs_and_nothing_is_wanted(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "pool.0");
+	assert_false(is_done(WAIT_STOP));
+	workers[0].wanted = false;
+	workers[0].state = WORKER_STOPPING;
+	assert_false(is_done(WAIT_STOP));
+	workers[0].run = 0;
+	workers[0].state = WORKER_STOPPED;
+	assert_true(is_done(WAIT_STOP));
+	workers[0].wanted = true;
+	assert_false(is_done(WAIT_STOP));
+}
+
+static void what_a_reload_removed_is_not_waited_for(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "gone");
+	assert_true(is_done(WAIT_START));
+}
+
+static void browsers_are_waited_for_as_workers_are(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "chrome");
+	browser.state = BROWSER_READY;
+	browser.wanted = true;
+	browser.run = 9;
+	browser.served = true;
+	assert_true(is_done(WAIT_START));
+	assert_false(is_done(WAIT_RESTART));
+	assert_false(is_done(WAIT_STOP));
+	browser.run = 10;
+	assert_true(is_done(WAIT_RESTART));
+	browser.run = 0;
+	browser.wanted = false;
+	browser.state = BROWSER_CLEANING;
+	assert_false(is_done(WAIT_STOP));
+	browser.state = BROWSER_STOPPED;
+	assert_true(is_done(WAIT_STOP));
+}
+
+static void a_drain_is_done_when_the_gateway_is_empty(void **state)
+{
+	(void)state;
+	config.gateway.present = true;
+	assert_false(is_done(WAIT_DRAINED));
+	world.drain.state = DRAIN_LAME_DUCK;
+	assert_false(is_done(WAIT_DRAINED));
+	world.drain.state = DRAIN_DRAINING;
+	assert_false(is_done(WAIT_DRAINED));
+	world.drain.gateway_empty = true;
+	assert_true(is_done(WAIT_DRAINED));
+	world.drain.state = DRAIN_STOPPING;
+	world.drain.gateway_empty = false;
+	assert_true(is_done(WAIT_DRAINED));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_restart_needs_a_new_run_of_every_instance, set_up),
+		cmocka_unit_test_setup(one_instance_can_be_meant_alone, set_up),
+		cmocka_unit_test_setup(a_start_of_what_failed_before_does_not_count_the_old_failure, set_up),
+		cmocka_unit_test_setup(a_stop_is_done_when_nothing_runs_and_nothing_is_wanted, set_up),
+		cmocka_unit_test_setup(what_a_reload_removed_is_not_waited_for, set_up),
+		cmocka_unit_test_setup(browsers_are_waited_for_as_workers_are, set_up),
+		cmocka_unit_test_setup(a_drain_is_done_when_the_gateway_is_empty, set_up),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
