@@ -6,7 +6,8 @@
  *
  *   request() ──reply──► answered ──► (next request of the same connection)
  *      ├──────nothing yet──► waiting ──reply, later──► answered, then closed
- *      │                        └──client went──► gone()
+ *      │                        ├──ends by itself──► gone()
+ *      │                        └──drop──► closed
  *      └──upgrade──► live: next() whenever woken and writable ──► gone()
  *
  * An exchange is valid from request() until gone(), or until it is answered. */
