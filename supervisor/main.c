@@ -165,12 +165,13 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	if (!config)
 		return err->code;
 	int rc = 0;
-	if (dry_run) {
-		reload_preview(pod->world, config, out);
-	} else {
+	reload_preview(pod->world, config, out);
+	if (!dry_run) {
 		rc = reload_apply(pod->world, config, loop_now(), err);
 		if (rc == 0)
 			logs_configure(pod->logs, &config->log);
+		else
+			buf_clear(out);
 		loop_ask(&pod->loop);
 	}
 	config_release(config);

@@ -171,6 +171,9 @@ void worker_reconfigure(struct worker *w, struct config *source, const struct co
 	w->source = config_hold(source);
 	w->config = config;
 	config_release(old);
+	/* It is configured again while it still stops because it was not. */
+	if (w->removed && w->state == WORKER_STOPPING)
+		w->again = true;
 	w->removed = false;
 	if (same)
 		return;

@@ -240,6 +240,39 @@ static void more_instances_start_and_fewer_stop(void **state)
 	world_free(w);
 }
 
+static void a_critical_worker_that_a_reload_removes_does_not_end_the_pod(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"]},"
+					   "\"b\":{\"command\":[\"x\"],\"critical\":true}"));
+	settle(w, 1);
+	reload(w, WORKERS("\"a\":{\"command\":[\"x\"]}"), 0);
+	assert_false(settle(w, 100));
+	assert_int_equal(world_find_worker(w, "b"), -1);
+	assert_false(w->drain.shutdown);
+	world_free(w);
+}
+
+static void a_worker_that_is_configured_again_while_it_stops_comes_back(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	settle(w, 1);
+	uint64_t b = find(w, "b")->run;
+	reload(w, WORKERS("\"a\":{\"command\":[\"x\"]}"), 0);
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, 100, &plan);
+	plan_fini(&plan);
+	assert_int_equal(find(w, "b")->state, WORKER_STOPPING);
+	reload(w, two, 0);
+	end(w, "b", 0, 110);
+	settle(w, 110);
+	assert_int_equal(find(w, "b")->state, WORKER_READY);
+	assert_true(find(w, "b")->run > b);
+	world_free(w);
+}
+
 static void a_reload_that_cannot_be_done_changes_nothing(void **state)
 {
 	(void)state;
@@ -376,6 +409,8 @@ int main(void)
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
+		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
+		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
 		cmocka_unit_test(the_preview_tells_what_a_reload_would_do),
 		cmocka_unit_test(ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_database),
