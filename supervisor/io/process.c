@@ -187,15 +187,18 @@ static void finish(struct process *p)
 static void on_closed(uv_handle_t *handle)
 {
 	struct process *p = handle->data;
-	if (--p->closing == 0 && p->port)
+	if (--p->closing == 0 && p->ending && p->port)
 		finish(p);
 }
 
+/* The poll goes with its descriptor, not later: libuv, closing it, forgets the
+ * number once more, and by then it may be somebody else's. */
 static void close_control(struct process *p)
 {
 	if (p->control < 0)
 		return;
-	uv_poll_stop(&p->poll);
+	p->closing++;
+	uv_close((uv_handle_t *)&p->poll, on_closed);
 	close(p->control);
 	p->control = -1;
 }
@@ -203,11 +206,11 @@ static void close_control(struct process *p)
 /* The last call comes when libuv has let go of the handles, in this same turn. */
 static void close_handles(struct process *p)
 {
-	if (p->closing)
+	if (p->ending)
 		return;
+	p->ending = true;
 	close_control(p);
-	p->closing = 2;
-	uv_close((uv_handle_t *)&p->poll, on_closed);
+	p->closing++;
 	uv_close((uv_handle_t *)&p->answer, on_closed);
 }
 
@@ -260,7 +263,7 @@ int process_signal(struct process *p, int signum)
 
 void process_kill(struct process *p)
 {
-	if (!p->port || p->killing || p->shim_died || p->closing)
+	if (!p->port || p->killing || p->shim_died || p->ending)
 		return;
 	p->killing = true;
 	ask_to_kill(p);

@@ -559,6 +559,53 @@ static void a_shim_killed_before_it_could_report_is_a_failed_start(void **state)
 	assert_nothing_left(&r);
 }
 
+static void count_call(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	++*(int *)poll->data;
+}
+
+/* libuv forgets a poll's descriptor by number, also when a poll that was stopped long ago is closed. */
+static void a_control_socket_closed_early_does_not_silence_its_number_s_next_owner(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/podvisor-test-shim.XXXXXX";
+	const char script[] = "#!/bin/sh\nexec 3>&-\nread word\n";
+	int file = mkostemp(path, O_CLOEXEC), in[2], other[2], heard = 0;
+	assert_int_equal(write(file, script, sizeof(script) - 1), sizeof(script) - 1);
+	assert_return_code(fchmod(file, 0700), errno);
+	close(file);
+	assert_return_code(pipe2(in, O_CLOEXEC), errno);
+	const char *own = port.shim_path;
+	struct run r;
+	port.shim_path = path;
+	start_tree_on(&r, "", in[0]);
+	int number = r.p.control;
+	AWAIT(r.p.control < 0);
+	assert_return_code(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, other), errno);
+	int theirs = fcntl(other[1], F_DUPFD_CLOEXEC, number + 1);
+	assert_return_code(theirs, errno);
+	if (other[0] != number)
+		assert_int_equal(dup3(other[0], number, O_CLOEXEC), number);
+	uv_poll_t poll = {.data = &heard};
+	assert_int_equal(uv_poll_init(&loop, &poll, number), 0);
+	assert_int_equal(uv_poll_start(&poll, UV_READABLE, count_call), 0);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(write(in[1], "\n", 1), 1);
+	AWAIT(r.calls_failed);
+	assert_int_equal(write(theirs, "x", 1), 1);
+	AWAIT(heard);
+	uv_close((uv_handle_t *)&poll, NULL);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	port.shim_path = own;
+	close(in[0]), close(in[1]), close(other[0]), close(theirs), close(r.out);
+	if (other[0] != number)
+		close(number);
+	if (other[1] != number)
+		close(other[1]);
+	unlink(path);
+}
+
 static void a_stopped_shim_does_not_save_its_tree(void **state)
 {
 	(void)state;
@@ -1039,6 +1086,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_tree_dies_when_its_shim_is_killed),
 		cmocka_unit_test(many_shims_killed_at_once_leave_nothing),
 		cmocka_unit_test(a_shim_killed_before_it_could_report_is_a_failed_start),
+		cmocka_unit_test(a_control_socket_closed_early_does_not_silence_its_number_s_next_owner),
 		cmocka_unit_test(a_stopped_shim_does_not_save_its_tree),
 		cmocka_unit_test(a_shim_stopped_while_it_kills_is_replaced),
 		cmocka_unit_test(other_signals_do_not_disturb_a_shim),

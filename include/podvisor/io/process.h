@@ -97,7 +97,7 @@ struct process {
 	int killed;
 	enum shim_step step;
 	unsigned closing; /* handles still to be closed */
-	bool started, exited, gone, failed, shim_died, killing, answered;
+	bool started, exited, gone, failed, shim_died, killing, answered, ending;
 };
 
 /* All fields but live are set by the caller and stay. */
