@@ -18,6 +18,10 @@ enum {
 	MEMORY_OF_ONE = 32 << 10,
 	MEMORY_OF_ALL = 128 << 10,
 	LINE_MAX_DEFAULT = 16 << 10,
+	GROWTH_MAX = 160, /* bytes that one byte of output may become: an empty line becomes a whole object */
+	READ_LEAST = 512,
+	PIPE_BYTES_MAX = 4 << 20, /* /proc/sys/fs/pipe-max-size is 1 MiB where nobody changed it */
+	STUCK_MS = 1000, /* a stdout that takes nothing for so long is stuck, not slow */
 };
 
 /* The recent lines of one name. */
@@ -51,12 +55,20 @@ struct logs {
 	struct list sources, memories;
 	struct buf all; /* recent lines of everybody */
 	bool reporting; /* about dropped lines */
+	/* While stdout takes a full buffer nothing is read, so that nothing is lost to a
+	 * burst. When it takes nothing (overdue), the workers are read without regard
+	 * to it until it has caught up. */
+	uv_timer_t hold;
+	size_t held_backlog;
+	bool held, overdue;
 	char read[READ_SIZE];
 };
 
 static const char *const level_names[] = {
 	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
 static const char *const stream_names[LOGS_STREAMS] = {[LOGS_STDOUT] = "stdout", [LOGS_STDERR] = "stderr"};
+
+static void on_room(void *ctx);
 
 int logs_new(struct logs **out, const struct context *c, int fd, struct err *err)
 {
@@ -74,6 +86,10 @@ int logs_new(struct logs **out, const struct context *c, int fd, struct err *err
 		free(l);
 		return rc;
 	}
+	sink_on_room(l->sink, on_room, l);
+	uv_timer_init(&c->loop->uv, &l->hold);
+	uv_unref((uv_handle_t *)&l->hold);
+	l->hold.data = l;
 	*out = l;
 	return 0;
 }
@@ -143,14 +159,18 @@ static void put_line(struct logs *l, const struct logline *meta, struct span tex
 static void flush(struct logs *l)
 {
 	uint64_t dropped = sink_flush(l->sink);
+	if (sink_backlog(l->sink) < sink_cap(l->sink) / 4)
+		l->overdue = false;
 	if (!dropped)
 		return;
 	l->context->meters->log_dropped_lines += dropped;
 	if (l->reporting)
 		return;
 	l->reporting = true;
-	logs_say(l, LOG_WARN, THING_POD, "", "stdout is slower than the workers: the oldest %llu lines were dropped",
-		(unsigned long long)dropped);
+	/* The sum, because this line may be dropped too. */
+	logs_say(l, LOG_WARN, THING_POD, "",
+		"stdout is slower than the workers: the oldest %llu lines were dropped, %llu since the start",
+		(unsigned long long)dropped, (unsigned long long)l->context->meters->log_dropped_lines);
 	l->reporting = false;
 }
 
@@ -227,10 +247,20 @@ static void take_bytes(struct source *s, const char *at, size_t n, int64_t wall_
 	}
 }
 
+/* So much that what becomes of it is not dropped; and never more than the buffer holds at all. */
+static size_t read_size(const struct logs *l)
+{
+	size_t cap = sink_cap(l->sink) + (l->overdue ? SINK_SLACK_BYTES : 0), backlog = sink_backlog(l->sink);
+	size_t size = cap > backlog ? (cap - backlog) / GROWTH_MAX : 0;
+	if (size < READ_LEAST)
+		return READ_LEAST;
+	return size < READ_SIZE ? size : READ_SIZE;
+}
+
 /* Returns whether more may come: neither EAGAIN nor the end was met. */
 static bool read_once(struct source *s)
 {
-	ssize_t n = read(s->fd, s->logs->read, READ_SIZE);
+	ssize_t n = read(s->fd, s->logs->read, read_size(s->logs));
 	if (n < 0)
 		return errno == EINTR;
 	if (n == 0) {
@@ -256,16 +286,68 @@ static void close_source(struct source *s)
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 }
 
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static bool has_room(const struct logs *l)
+{
+	return l->overdue || sink_backlog(l->sink) <= sink_cap(l->sink) / 2;
+}
+
+static void release(struct logs *l)
+{
+	if (!l->held)
+		return;
+	l->held = false;
+	uv_timer_stop(&l->hold);
+	LIST_EACH (at, &l->sources)
+		uv_poll_start(&LIST_ENTRY(at, struct source, node)->poll, UV_READABLE, on_readable);
+}
+
+static void on_room(void *ctx)
+{
+	struct logs *l = ctx;
+	l->overdue = false;
+	release(l);
+}
+
+static void on_hold_time(uv_timer_t *timer)
+{
+	struct logs *l = timer->data;
+	/* After a long turn timers run before stdout was looked at again. */
+	flush(l);
+	size_t backlog = sink_backlog(l->sink);
+	if (backlog < l->held_backlog) {
+		l->held_backlog = backlog;
+		uv_timer_start(timer, on_hold_time, STUCK_MS, 0);
+		return;
+	}
+	l->overdue = true;
+	release(l);
+}
+
+static void hold(struct logs *l)
+{
+	if (l->held)
+		return;
+	l->held = true;
+	LIST_EACH (at, &l->sources)
+		uv_poll_stop(&LIST_ENTRY(at, struct source, node)->poll);
+	l->held_backlog = sink_backlog(l->sink);
+	uv_timer_start(&l->hold, on_hold_time, STUCK_MS, 0);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)events;
 	struct source *s = poll->data;
 	struct logs *l = s->logs;
-	for (int i = 0; i < READS_A_TURN && read_once(s); i++)
-		;
+	for (int i = 0; i < READS_A_TURN && has_room(l) && read_once(s); i++)
+		flush(l);
 	if (s->closing || status < 0)
 		close_source(s);
 	flush(l);
+	if (!has_room(l))
+		hold(l);
 }
 
 static int make_room(struct meters *meters, uint32_t slot)
@@ -310,7 +392,8 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 	uv_poll_init(&l->context->loop->uv, &s->poll, s->fd);
 	s->poll.data = s;
 	list_append(&l->sources, &s->node);
-	uv_poll_start(&s->poll, UV_READABLE, on_readable);
+	if (!l->held)
+		uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	return ends[1];
 }
 
@@ -320,12 +403,18 @@ void logs_ended(struct logs *l, uint64_t run)
 		struct source *s = LIST_ENTRY(at, struct source, node);
 		if (s->run != run)
 			continue;
-		/* A pipe holds 1 MiB at most: bounded even against a stranger who keeps writing. */
-		for (int i = 0; i < 64 && read_once(s); i++)
-			;
+		/* Bounded even against a stranger who keeps writing. */
+		size_t left = PIPE_BYTES_MAX;
+		for (size_t n = read_size(l); left >= n && read_once(s); left -= n, n = read_size(l))
+			flush(l);
 		close_source(s);
 	}
 	flush(l);
+}
+
+static void on_hold_closed(uv_handle_t *handle)
+{
+	free(handle->data);
 }
 
 void logs_free(struct logs *l)
@@ -334,6 +423,7 @@ void logs_free(struct logs *l)
 		return;
 	LIST_EACH (at, &l->sources)
 		close_source(LIST_ENTRY(at, struct source, node));
+	sink_on_room(l->sink, NULL, NULL);
 	sink_close(l->sink, 1000);
 	LIST_EACH (at, &l->memories) {
 		struct memory *m = LIST_ENTRY(at, struct memory, node);
@@ -344,7 +434,7 @@ void logs_free(struct logs *l)
 	free(l->context->meters->logs);
 	l->context->meters->logs = NULL;
 	l->context->meters->n_logs = 0;
-	free(l);
+	uv_close((uv_handle_t *)&l->hold, on_hold_closed);
 }
 
 /* ---- showing ---- */

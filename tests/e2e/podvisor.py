@@ -48,7 +48,7 @@ def free_port():
             return port
 
 
-def wait_until(what, condition, seconds=10, told=lambda: ""):
+def wait_until(what, condition, seconds=30, told=lambda: ""):
     """The condition's first true value; OSError (nobody answers yet) counts as false."""
     end = time.monotonic() + seconds * SLOWER
     while True:
@@ -200,11 +200,11 @@ class Podvisor:
         errors = self.errors_file.read_text(errors="replace").splitlines()[-lines:]
         return "\n".join(["--- log", *text, "--- stderr", *errors])
 
-    def ask(self, method, target, headers=None, seconds=10, body=None):
+    def ask(self, method, target, headers=None, seconds=30, body=None):
         """Over the Unix socket."""
         return exchange(UnixConnection(self.socket, seconds * SLOWER), method, target, headers, body)
 
-    def get(self, target, method="GET", headers=None, seconds=10, body=None):
+    def get(self, target, method="GET", headers=None, seconds=30, body=None):
         """Over TCP."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds * SLOWER)
         return exchange(connection, method, target, headers, body)
@@ -226,7 +226,7 @@ class Podvisor:
 
     # Waiting
 
-    def wait(self, what, condition, seconds=10):
+    def wait(self, what, condition, seconds=30):
         """As wait_until, and fails at once when podvisor has ended."""
         def or_ended():
             value = condition()
@@ -234,15 +234,15 @@ class Podvisor:
             return value
         return wait_until(what, or_ended, seconds, self.tail)
 
-    def wait_answer(self, seconds=10):
+    def wait_answer(self, seconds=30):
         """Until it answers at its socket."""
         return self.wait("an answer at the socket", lambda: self.ask("GET", "/livez"), seconds)
 
-    def wait_ready(self, seconds=10):
+    def wait_ready(self, seconds=30):
         """Until /readyz is 200."""
         return self.wait("/readyz 200", lambda: self.ask("GET", "/readyz").status == 200, seconds)
 
-    def wait_worker(self, name, seconds=10, unless=lambda worker: False, **fields):
+    def wait_worker(self, name, seconds=30, unless=lambda worker: False, **fields):
         """Until the worker has these fields (state="ready", restarts=2, run=...); returns what the API says then."""
         last = None
 
@@ -255,7 +255,7 @@ class Podvisor:
         except AssertionError as e:
             raise AssertionError(f"{e}\nlast seen: {json.dumps(last)}") from None
 
-    def wait_log(self, seconds=10, **fields):
+    def wait_log(self, seconds=30, **fields):
         """Until a line of its log has these fields; returns the first."""
         return self.wait(f"a log line with {fields}", lambda: self.log(**fields), seconds)[0]
 
@@ -264,14 +264,14 @@ class Podvisor:
     def send(self, number):
         self.process.send_signal(number)
 
-    def wait_end(self, seconds=20):
+    def wait_end(self, seconds=60):
         """Its exit code; negative: the signal that killed it."""
         try:
             return self.process.wait(seconds * SLOWER)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"podvisor has not ended within {seconds * SLOWER:g} s\n{self.tail()}") from None
 
-    def stop(self, seconds=20, number=signal.SIGTERM):
+    def stop(self, seconds=60, number=signal.SIGTERM):
         """Signals it, waits for its end, asserts that nothing is left; returns the exit code."""
         if self.process.poll() is None:
             self.send(number)

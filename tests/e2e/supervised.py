@@ -184,9 +184,11 @@ class Pod:
         """The count-th line that fits, awaited."""
         after = after.index if isinstance(after, Line) else after
         end = time.monotonic() + seconds
+        found = []
         with self.changed:
             while True:
-                found = self.find(worker, msg, after, **rest)
+                found += self.find(worker, msg, after, **rest)
+                after = max(after, len(self.lines) - 1)
                 if len(found) >= count:
                     return found[count - 1]
                 left = end - time.monotonic()
@@ -230,8 +232,10 @@ class Pod:
         return self._pid if hasattr(self, "_pid") else self.process.pid
 
     def find_inside(self):
-        """podvisor is the child of what was started (unshare forks)."""
-        self._pid = await_true("the child of the wrapper", lambda: children_of(self.process.pid))[0]
+        """podvisor is the child of what was started (unshare forks); it may have ended already."""
+        found = await_true("the child of the wrapper",
+                           lambda: children_of(self.process.pid) or (self.process.poll() is not None and [self.process.pid]))
+        self._pid = found[0]
 
     def marked(self):
         """Everything that was started by this podvisor and carries its environment, itself not counted."""

@@ -146,7 +146,7 @@ def processes():
                 pipe.close()
 
 
-def read_until(pipe, text, seconds=10):
+def read_until(pipe, text, seconds=30):
     """What a pipe or terminal gave until text was in it."""
     got, end = b"", time.monotonic() + seconds * SLOWER
     while text not in got:
@@ -161,7 +161,7 @@ def read_until(pipe, text, seconds=10):
     return got
 
 
-def ended(process, seconds=10):
+def ended(process, seconds=30):
     out, err = process.communicate(timeout=seconds * SLOWER)
     return process.returncode, out, err.decode()
 
@@ -436,7 +436,7 @@ def on_a_terminal(canned, words, until, env=None):
                                env={**environment, "PODVISOR_SOCKET": canned.path, "TERM": "xterm", **(env or {})})
     os.close(theirs)
     try:
-        return read_until(ours, until).decode(), process.wait(10 * SLOWER)
+        return read_until(ours, until).decode(), process.wait(30 * SLOWER)
     finally:
         process.kill()
         process.wait()
@@ -531,7 +531,7 @@ def test_names_are_acted_on_side_by_side(canned):
     both = threading.Barrier(2)
 
     def together(_):
-        both.wait(10 * SLOWER)
+        both.wait(30 * SLOWER)
         return acted(WORKER)
     for name in "a", "b":
         canned.answers[f"GET /api/v1/workers/{name}"] = acted(WORKER)
@@ -701,7 +701,7 @@ def test_a_follower_whose_reader_is_gone_ends(canned, processes):
     processes.append(canned.start("logs", "-f"))
     read_until(processes[0].stdout, b"\n")
     processes[0].stdout.close()
-    assert processes[0].wait(10 * SLOWER) in (70, -signal.SIGPIPE)
+    assert processes[0].wait(30 * SLOWER) in (70, -signal.SIGPIPE)
     processes[0].stdout = None
 
 

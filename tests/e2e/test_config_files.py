@@ -164,6 +164,7 @@ def test_a_reload_restarts_only_the_worker_whose_configuration_changed(pods):
     pod.log(msg="^the configuration was read again", after=seen)
     pod.log("changed", "^stopping: its configuration changed", seen)
     changed = pod.ready("changed", after=seen)
+    pod.log("changed", "^ready$", seen, own=False)  # the kernel tells of an exec before the environment is to be seen
     pod.ready("new", after=seen)
     pod.log("gone", "^stopped", seen)
     assert b"A=2" in pathlib.Path(f"/proc/{changed}/environ").read_bytes().split(b"\0")

@@ -1,0 +1,275 @@
+"""What comes out of stdout: one JSON object a line, nothing lost while it is taken, nobody blocked when it is not."""
+import datetime
+import fcntl
+import json
+import os
+import pathlib
+import re
+import threading
+
+import pytest
+
+from supervised import DEADLINE_S, TREE, await_true, built, fields_of, pods, workers
+
+pytestmark = built
+
+SAY = "/usr/bin/python3"
+
+
+def sayer(text):
+    """A task whose stdout is these bytes."""
+    return {"command": [SAY, "-c", "import os,sys; d=bytes.fromhex(sys.argv[1])\nwhile d: d=d[os.write(1,d):]", text.hex()],
+            "kind": "task"}
+
+
+def test_every_line_is_one_json_object_with_its_fields(pods):
+    pod = pods(workers(one={"command": ["sh", "-c", 'echo out; echo err >&2; printf "no newline"'], "kind": "task"}))
+    pod.log("one", "^succeeded")
+    assert pod.stop() == 0
+    for line in pod.lines:
+        assert {"ts", "level", "msg"} <= set(line), line.text
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
+        at = datetime.datetime.strptime(line["ts"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
+        assert abs((datetime.datetime.now(datetime.timezone.utc) - at).total_seconds()) < 3600
+        assert line["level"] in ("debug", "info", "warn", "error")
+    assert pod.output("one") == ["out", "no newline"]
+    assert pod.output("one", "stderr") == ["err"]
+
+
+def test_a_worker_s_own_json_is_kept_as_it_is(pods):
+    own = '{"level":"fatal","ts":"yesterday","x":{"y":[1,2.50,1e400,12345678901234567890]},"u":"\\u00fc","worker":"me","n":null}'
+    other = '  {"message" : "spaced" }  '
+    pod = pods(workers(one=sayer(f"{own}\n{other}\n{{\"broken\": }}\n[1]\n{{}}\n".encode())))
+    pod.log("one", "^succeeded")
+    lines = [line.text.decode().rstrip("\n") for line in pod.find("one", own=False) + pod.find("me", own=False)
+             if line.get("stream") == "stdout"]
+    kept = next(line for line in lines if "yesterday" in line)
+    assert own[1:] in kept, "numbers keep their digits"
+    assert json.loads(kept)["level"] == "fatal" and json.loads(kept)["stream"] == "stdout"
+    spaced = next(line for line in pod.lines if line.get("message") == "spaced")
+    assert spaced["worker"] == "one" and spaced["level"] == "info" and "msg" not in spaced
+    assert '{"broken": }' in pod.output("one") and "[1]" in pod.output("one")
+    assert all(raw.count(b"\n") == 1 for raw in pod.raw)
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("form", ["auto", "json", "text", "passthrough"])
+def test_the_forms(pods, form):
+    worker = {**sayer(b'{"a":1}\nplain\n'), "log": {"format": form}}
+    pod = pods(workers(one=worker))
+    pod.log("one", "^succeeded")
+    raw = b"".join(pod.raw)
+    assert (b'\n{"a":1}\n' in raw and b"\nplain\n" in raw) == (form == "passthrough")
+    if form in ("auto", "json"):
+        assert [line for line in pod.lines if line.get("a") == 1]
+    if form == "text":
+        assert pod.output("one") == ['{"a":1}', "plain"]
+    assert pod.stop() == 0
+
+
+def test_podvisor_s_own_form_can_be_text(pods):
+    pod = pods({**workers(one=sayer(b"hello\n")), "log": {"format": "text"}})
+    await_true("the end of one", lambda: any(b"succeeded" in raw for raw in list(pod.raw)))
+    assert any(re.fullmatch(rb"\S+Z info +one: hello\n", raw) for raw in pod.raw), pod.tail()
+    assert pod.stop() == 0
+
+
+def test_the_level_filters_podvisor_s_lines_and_not_the_workers(pods):
+    pod = pods({**workers(one=sayer(b"hello\n"), bad={"command": ["/nonexistent/x"], "restart": {"policy": "never"}}),
+                "log": {"level": "error"}})
+    pod.log("bad", "could not start")
+    pod.log("one", own=False, stream="stdout")
+    assert pod.stop() == 0
+    assert {line["level"] for line in pod.find()} == {"error"}
+
+
+def test_a_long_line_leaves_in_pieces_of_max_line(pods):
+    text = bytes(ord("a") + i % 26 for i in range(2560))
+    pod = pods(workers(one={**sayer(text + b"\nshort\n" + text[:256] + b"\n"), "log": {"max_line": "256"}}))
+    pod.log("one", "^succeeded")
+    pieces = pod.output("one")
+    assert [len(piece) for piece in pieces] == [256] * 10 + [5, 256]
+    assert "".join(pieces[:10]).encode() == text
+    assert pod.stop() == 0
+
+
+def test_a_long_line_without_an_end_does_not_grow_podvisor(pods):
+    """64 MiB without a newline."""
+    script = "import os\nb=b'x'*(1<<20)\nfor i in range(64):\n d=b\n while d: d=d[os.write(1,d):]"
+    pod = pods(workers(one={"command": [SAY, "-c", script], "kind": "task"}))
+    pod.log("one", "^succeeded")
+    assert sum(len(piece) for piece in pod.output("one")) == 64 << 20
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pod.pid}/status").read_text())[1])
+    assert peak < 64 << 10 or "valgrind" in os.environ.get("PODVISOR", "") or int(os.environ.get("PODVISOR_SLOWER", "1")) > 1
+    assert pod.stop() == 0
+
+
+def test_invalid_utf_8_becomes_valid_and_control_characters_are_escaped(pods):
+    pod = pods(workers(one=sayer(b"ok \xc3\xbc \xff\xfe cut \xe2\x82\nnul \0 bell \7 quote \" back \\ tab \t del \x7f cr\r\n\xed\xa0\x80\n")))
+    pod.log("one", "^succeeded")
+    for raw in pod.raw:
+        json.loads(raw.decode("utf-8", "strict"))
+    first, second, third = pod.output("one")
+    assert first.startswith("ok ü \ufffd") and "cut" in first and first.endswith("\ufffd")
+    assert second == "nul \0 bell \7 quote \" back \\ tab \t del \x7f cr"
+    assert set(third) == {"\ufffd"}
+    assert pod.stop() == 0
+
+
+def test_200_000_lines_and_then_the_end_all_arrive_in_order(pods):
+    count = 200_000
+    pod = pods(workers(one={"command": ["seq", "1", str(count)], "kind": "task"}))
+    pod.log("one", "^succeeded", seconds=4 * DEADLINE_S)
+    assert pod.output("one") == [str(i) for i in range(1, count + 1)]
+    assert not pod.find(msg="were dropped")
+    assert pod.stop() == 0
+
+
+def test_they_arrive_although_a_grandchild_holds_the_pipe(pods):
+    count = 200_000
+    script = f"(setsid sleep 1000 &) ; exec seq 1 {count}"
+    pod = pods(workers(one={"command": ["sh", "-c", script], "kind": "task"}))
+    pod.log("one", "^succeeded", seconds=4 * DEADLINE_S)
+    assert pod.output("one") == [str(i) for i in range(1, count + 1)]
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_the_last_words_arrive_before_podvisor_ends(pods):
+    count = 50_000
+    pod = pods(workers(one={"command": ["sh", "-c", f"seq 1 {count}; exit 3"], "critical": True, "restart": {"policy": "never"}}))
+    assert pod.wait(4 * DEADLINE_S) == 3
+    assert pod.output("one") == [str(i) for i in range(1, count + 1)]
+
+
+def test_what_comes_from_two_streams_and_many_workers_is_never_mixed_within_a_line(pods):
+    script = "for i in $(seq 1 500); do echo out-$PODVISOR_INSTANCE_INDEX-$i; echo err-$PODVISOR_INSTANCE_INDEX-$i >&2; done"
+    pod = pods(workers(many={"command": ["sh", "-c", script], "kind": "task", "instances": 8}))
+    pod.log(msg="^succeeded", count=8)
+    for k in range(8):
+        assert pod.output(f"many.{k}") == [f"out-{k}-{i}" for i in range(1, 501)]
+        assert pod.output(f"many.{k}", "stderr") == [f"err-{k}-{i}" for i in range(1, 501)]
+    assert pod.stop() == 0
+
+
+# ---- a stdout that nobody drains ----
+
+FLOOD = {"command": ["sh", "-c", 'exec yes "$(printf %0200d 7)"'], "restart": {"policy": "never"}}
+
+
+def drain(pod):
+    """Reads the rest to the end, in the background."""
+    pod.follow()
+
+
+def pending(fd):
+    buffer = bytearray(4)
+    fcntl.ioctl(fd, 0x541B, buffer)  # FIONREAD
+    return int.from_bytes(buffer, "little")
+
+
+def flooded(pod):
+    """Awaits that the pipe is full and that podvisor reads on all the same: the flood's CPU time goes on."""
+    fd = pod.process.stdout.fileno()
+    size = fcntl.fcntl(fd, 1032)  # F_GETPIPE_SZ
+    await_true("a full pipe", lambda: pending(fd) > size - 8192)
+
+
+def written_by(pod, worker):
+    pid = next(pid for pid, _ in filter(None, pod.tree_of(worker))
+               if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "yes")
+    return int(re.search(r"wchar: (\d+)", pathlib.Path(f"/proc/{pid}/io").read_text())[1])
+
+
+def test_a_worker_is_not_blocked_by_a_stdout_that_nobody_drains(pods):
+    pod = pods({**workers(flood=FLOOD), "log": {"buffer": "64Ki"}}, follow=False)
+    flooded(pod)
+    before = written_by(pod, "flood")
+    await_true("the flood goes on", lambda: written_by(pod, "flood") > before + (16 << 20))
+    drain(pod)
+    told = pod.log(msg=r"^stdout is slower than the workers: the oldest \d+ lines were dropped")
+    assert told["level"] == "warn"
+    pod.kill()
+    assert pod.wait() == 0
+    pod.assert_nothing_left()
+
+
+def test_sigterm_is_obeyed_while_nobody_drains_stdout(pods):
+    pod = pods({**workers(flood=FLOOD, quiet=[TREE, "session"]), "log": {"buffer": "64Ki"}}, follow=False)
+    flooded(pod)
+    pod.kill()
+    assert pod.wait() == 0, "although not a byte is taken"
+    pod.assert_nothing_left()
+
+
+def test_a_critical_worker_s_end_is_acted_on_while_nobody_drains_stdout(pods):
+    pod = pods({**workers(flood=FLOOD, api={"command": ["sh", "-c", "while [ ! -e own-go ]; do read x < own-fifo; done; exit 9"],
+                                            "critical": True, "restart": {"policy": "never"}}),
+                "log": {"buffer": "64Ki"}}, follow=False, options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
+    flooded(pod)
+    (pod.path / "own-go").touch()
+    with open(pod.path / "own-fifo", "w") as fifo:
+        fifo.write("\n")
+    assert pod.wait() == 9
+    assert b"worker api exited with code 9" in pod.termination.read_bytes()
+
+
+def test_after_a_pause_whole_lines_go_on_and_the_drop_is_told(pods):
+    """Every line that arrives is whole, the numbers only ever grow, and what is missing is what was told."""
+    count = 300_000
+    pod = pods({**workers(one={"command": ["seq", "1", str(count)], "kind": "task"}, mark=[TREE]), "log": {"buffer": "64Ki"}},
+               follow=False)
+    fd = pod.process.stdout.fileno()
+    flooded(pod)
+    await_true("the end of one", lambda: not pod.tree_of("one"))
+    assert pending(fd)
+    drain(pod)
+    pod.log("one", "^succeeded")
+    pod.settle()
+    assert pod.stop() == 0
+    assert all(line for line in pod.lines), "every line is JSON"
+    numbers = [int(text) for text in pod.output("one")]
+    assert numbers == sorted(set(numbers)) and numbers[-1] == count
+    told = pod.find(msg="^stdout is slower than the workers: the oldest")
+    dropped = int(re.search(r"(\d+) since the start", told[-1].msg)[1])  # what told of earlier ones may be among the dropped
+    assert count - len(numbers) <= dropped <= count - len(numbers) + 2000
+
+
+@pytest.mark.parametrize("kind", ["closed", "full disk"])
+def test_a_stdout_that_takes_nothing_any_more_ends_nobody(pods, kind):
+    options = {"preexec_fn": (lambda: os.dup2(os.open("/dev/full", os.O_WRONLY), 1)) if kind == "full disk" else (lambda: os.close(1))}
+    pod = pods(workers(one={"command": ["sh", "-c", f"seq 1 1000; exec {TREE} session"]}), options=options)
+    await_true("the worker", lambda: any(pid for pid, _ in filter(None, pod.tree_of("one"))
+                                         if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tree"))
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_a_reader_that_goes_away_ends_nobody(pods):
+    pod = pods(workers(one={"command": ["sh", "-c", "while read x; do echo line; done < own-fifo"]}), follow=False,
+               options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
+    await_true("the worker", lambda: len(pod.tree_of("one")) >= 2)
+    shim = pod.shim_of(next(pid for pid, _ in filter(None, pod.tree_of("one")) if fields_of(pid)["parent"] != pod.pid))
+    pod.process.stdout.close()
+    with open(pod.path / "own-fifo", "w") as fifo:
+        fifo.write("\n" * 100)
+    await_true("another run of it", lambda: not fields_of(shim) and len(pod.tree_of("one")) >= 2)
+    assert fields_of(pod.pid)
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def test_stdout_s_flags_are_left_alone(pods):
+    """They are shared with everybody who holds the same open file."""
+    ends = os.pipe()
+    flags = fcntl.fcntl(ends[1], fcntl.F_GETFL)
+    pod = pods(workers(one=[TREE]), options={"preexec_fn": lambda: os.dup2(ends[1], 1)})
+    reader = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(ends[0], 65536), b"")], daemon=True)
+    reader.start()
+    await_true("the worker", lambda: len(pod.tree_of("one")) >= 2)
+    assert fcntl.fcntl(ends[1], fcntl.F_GETFL) == flags
+    assert pod.stop() == 0
+    assert fcntl.fcntl(ends[1], fcntl.F_GETFL) == flags
+    os.close(ends[1])
+    reader.join(DEADLINE_S)
+    os.close(ends[0])
