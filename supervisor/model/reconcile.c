@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "podvisor/model/verdict.h"
+#include "podvisor/model/worker_plan.h"
 
 #define EXIT_REFUSED 78 /* SPEC 1: configuration refused */
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "podvisor/model/worker_events.h"
+
 /* ---- birth and death ---- */
 
 struct worker *world_add_worker(

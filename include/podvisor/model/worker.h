@@ -8,7 +8,9 @@
  *      └──not wanted── stopping ◄──stop, restart, liveness, loss of a dependency───────┘
  *                          └──► succeeded (task) · failed (limit, policy never) · paused
  *
- * Wanted is a field, not an event: what is asked while it stops is not lost. */
+ * Wanted is a field, not an event: what is asked while it stops is not lost.
+ * What happened is folded in by worker_events, what to do is found by worker_plan;
+ * here stands what it is, with the one setter of its state. */
 #ifndef PODVISOR_MODEL_WORKER_H
 #define PODVISOR_MODEL_WORKER_H
 
@@ -109,25 +111,12 @@ struct worker {
 	ms_t lost_at; /* since when a dependency is missing, for grace; 0: none is */
 };
 
-/* What the world says about it this turn. */
-struct worker_gate {
-	bool may_start; /* every dependency is there */
-	bool may_stop; /* nothing that depends on it is still up */
-	bool shutdown; /* it is to end now for good */
-	bool kill; /* at once, whatever it is doing */
-	ms_t spread; /* start within that time, at a random point: a database came back for all */
-	char why[160]; /* what it waits for, e.g. "postgres:main is down"; "" */
-};
-
 /* config is borrowed from source, which is held. */
 void worker_init(struct worker *w, struct config *source, const struct config_worker *config, int instance,
 	uint32_t slot, ms_t now);
 void worker_fini(struct worker *w);
 /* Takes another configuration; a running worker that differs is started anew. */
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t);
-void worker_apply(struct worker *w, const struct event *e, struct turn *t);
-/* next_run: the number a new run gets; the world's counter, counted up when used. */
-void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t);
 
 /* A process of it exists, or may exist. */
 bool worker_is_up(const struct worker *w);
@@ -141,5 +130,15 @@ const struct worker_run *worker_last_run(const struct worker *w);
 int worker_exit_code(const struct worker *w);
 /* "exited with code 1", "killed by SIGKILL", "could not start: ..."; into out. */
 void worker_describe_end(const struct worker_run *run, char *out, size_t size);
+
+/* For worker_events and worker_plan only. */
+
+/* The only place where a state changes: it is told to the journal there. */
+void worker_enter(struct worker *w, enum worker_state state, struct turn *t, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Its main process is there and nobody ends it. */
+bool worker_is_running(const struct worker *w);
+const struct config_check *worker_check_of(const struct worker *w, enum probe probe);
+/* The place in the history that the run under way has, or the next one will have. */
+struct worker_run *worker_current_run(struct worker *w);
 
 #endif

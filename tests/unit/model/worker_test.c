@@ -8,7 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "podvisor/model/worker.h"
+#include "podvisor/model/worker_events.h"
+#include "podvisor/model/worker_plan.h"
 
 static struct config source = {.refs = 1000000};
 

@@ -1,0 +1,231 @@
+#include "podvisor/model/worker_events.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Where a running worker stands, read off its checks. */
+static void settle(struct worker *w, struct turn *t)
+{
+	const struct config_check *startup = &w->config->startup, *readiness = &w->config->readiness;
+	if (!worker_is_running(w) || !w->started_at)
+		return;
+	bool started = startup->kind == CHECK_NONE || w->checks[PROBE_STARTUP].verdict == HEALTH_GOOD ||
+		       (startup->kind == CHECK_NOTIFY && w->notified_ready);
+	if (!started)
+		return;
+	if (w->state == WORKER_STARTING && w->config->liveness.kind != CHECK_NOTIFY)
+		health_start(&w->checks[PROBE_LIVENESS], &w->config->liveness, t->now);
+	if (w->config->kind == WORKER_TASK)
+		worker_enter(w, WORKER_RUNNING, t, "pid %d", w->pid);
+	else if (readiness->kind == CHECK_NONE)
+		worker_enter(w, WORKER_READY, t, "pid %d", w->pid);
+	else if (readiness->kind == CHECK_NOTIFY ? w->notified_ready
+						 : w->checks[PROBE_READINESS].verdict == HEALTH_GOOD)
+		worker_enter(w, WORKER_READY, t, "pid %d", w->pid);
+	else if (w->checks[PROBE_READINESS].verdict == HEALTH_BAD)
+		worker_enter(w, WORKER_RUNNING, t, "not ready: %s", w->checks[PROBE_READINESS].text);
+	else
+		worker_enter(w, WORKER_RUNNING, t, "pid %d, not ready yet", w->pid);
+	if (w->state == WORKER_READY && !w->ready_at)
+		w->ready_at = t->now;
+}
+
+static void on_started(struct worker *w, const struct event *e, struct turn *t)
+{
+	w->pid = worker_current_run(w)->pid = e->pid;
+	w->started_at = worker_current_run(w)->started_at = t->now;
+	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
+	health_start(&w->checks[PROBE_READINESS], &w->config->readiness, t->now);
+	if (w->config->liveness.kind == CHECK_NOTIFY)
+		w->watchdog_at = clock_after(t->now, w->config->liveness.timeout);
+	settle(w, t);
+}
+
+static void count_exit(struct worker *w, int status)
+{
+	if (WIFSIGNALED(status))
+		w->exits_signaled++;
+	else if (WEXITSTATUS(status))
+		w->exits_failed++;
+	else
+		w->exits_ok++;
+}
+
+static void on_exited(struct worker *w, const struct event *e, struct turn *t)
+{
+	struct worker_run *run = worker_current_run(w);
+	run->exited = true;
+	run->status = e->exited.status;
+	run->cpu_us = e->exited.cpu_us;
+	run->peak_bytes = e->exited.peak_bytes;
+	run->ended_at = t->now;
+	w->main_ended = true;
+	count_exit(w, run->status);
+	if (w->state != WORKER_STOPPING)
+		w->cause = WIFSIGNALED(run->status) ? CAUSE_SIGNAL : CAUSE_EXIT;
+	char end[96];
+	worker_describe_end(run, end, sizeof(end));
+	worker_enter(w, WORKER_STOPPING, t, "%s", end);
+}
+
+static bool ended_well(const struct worker_run *run)
+{
+	return run->exited && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0;
+}
+
+static bool is_to_restart(const struct worker *w, bool well)
+{
+	bool forced = w->cause == CAUSE_LIVENESS || w->cause == CAUSE_STARTUP;
+	switch (w->config->restart.policy) {
+	case RESTART_NEVER:
+		return false;
+	case RESTART_ON_FAILURE:
+		return forced || !well;
+	default:
+		return true;
+	}
+}
+
+/* A run ended that nobody asked to end: start again, later, or never. */
+static void decide_restart(struct worker *w, const struct worker_run *run, struct turn *t)
+{
+	char end[96];
+	worker_describe_end(run, end, sizeof(end));
+	bool well = ended_well(run);
+	if (w->config->kind == WORKER_TASK && well && w->cause == CAUSE_EXIT) {
+		worker_enter(w, WORKER_SUCCEEDED, t, "%s", end);
+		return;
+	}
+	if (!is_to_restart(w, well)) {
+		worker_enter(
+			w, well ? WORKER_STOPPED : WORKER_FAILED, t, "%s, and its restart policy leaves it so", end);
+		return;
+	}
+	ms_t ran = run->started_at ? run->ended_at - run->started_at : 0;
+	ms_t delay = restart_after_exit(&w->restart, &w->config->restart, ran, t->now, t->random);
+	if (delay < 0) {
+		worker_enter(w, WORKER_FAILED, t, "%s; %d restarts within %lld s are its limit", end,
+			w->config->restart.limit.count, (long long)w->config->restart.limit.window / 1000);
+		return;
+	}
+	w->restarts[w->cause]++;
+	w->not_before = clock_after(t->now, delay);
+	worker_enter(w, WORKER_BACKOFF, t, "%s; starting again in %lld ms", end, (long long)delay);
+}
+
+/* Nothing of the run is left. */
+static void end_run(struct worker *w, struct turn *t)
+{
+	const struct worker_run *run = worker_current_run(w);
+	worker_current_run(w)->cause = w->cause;
+	w->n_runs++;
+	enum worker_cause cause = w->cause;
+	w->run = 0;
+	w->pid = 0;
+	w->started_at = w->ready_at = 0;
+	w->watchdog_at = CLOCK_NEVER;
+	w->status_text[0] = '\0';
+	if (w->again && w->wanted && !w->removed) {
+		w->again = false;
+		w->restarts[cause]++;
+		w->not_before = 0;
+		worker_enter(w, WORKER_WAITING, t, "to be started again: %s", worker_cause_name(cause));
+	} else if (cause == CAUSE_DEPENDENCY && w->wanted) {
+		w->restarts[cause]++;
+		worker_enter(w, WORKER_PAUSED, t, "a thing that it depends on is gone");
+	} else if (!w->wanted || w->removed || cause == CAUSE_SHUTDOWN || cause == CAUSE_COMMAND) {
+		char end[96];
+		worker_describe_end(run, end, sizeof(end));
+		worker_enter(w, WORKER_STOPPED, t, "%s", end);
+	} else {
+		decide_restart(w, run, t);
+	}
+	w->cause = CAUSE_NONE;
+}
+
+static void on_gone(struct worker *w, const struct event *e, struct turn *t)
+{
+	worker_current_run(w)->killed = e->killed;
+	if (e->killed > 0)
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "leftovers",
+			"%d process%s that it left behind had to be killed", e->killed, e->killed == 1 ? "" : "es");
+	end_run(w, t);
+}
+
+static void on_unstartable(struct worker *w, const struct event *e, struct turn *t)
+{
+	struct worker_run *run = worker_current_run(w);
+	run->error = e->error;
+	run->ended_at = t->now;
+	if (w->state != WORKER_STOPPING)
+		w->cause = CAUSE_SPAWN;
+	journal_add(
+		t->journal, t->now, LOG_ERROR, THING_WORKER, w->name, "unstartable", "could not start: %s", e->text);
+	end_run(w, t);
+	/* The sentence of the port says more than strerror. */
+	if (w->state == WORKER_BACKOFF || w->state == WORKER_FAILED)
+		snprintf(w->reason, sizeof(w->reason), "could not start: %.*s", (int)sizeof(w->reason) - 20, e->text);
+}
+
+static void on_notified(struct worker *w, const struct event *e, struct turn *t)
+{
+	unsigned bits = e->notified.bits;
+	if (bits & NOTIFIED_STATUS)
+		snprintf(w->status_text, sizeof(w->status_text), "%s", e->text);
+	if (bits & NOTIFIED_READY)
+		w->notified_ready = true;
+	if (bits & NOTIFIED_STOPPING)
+		w->notified_stopping = true;
+	if ((bits & NOTIFIED_WATCHDOG) && w->watchdog_at != CLOCK_NEVER)
+		w->watchdog_at = clock_after(t->now, w->config->liveness.timeout);
+	if ((bits & NOTIFIED_EXTEND) && w->state == WORKER_STOPPING) {
+		ms_t until = clock_after(t->now, e->notified.extend_us / 1000);
+		w->stop_deadline = until > w->stop_deadline ? until : w->stop_deadline;
+	}
+	settle(w, t);
+}
+
+static void on_checked(struct worker *w, const struct event *e, struct turn *t)
+{
+	enum probe probe = e->checked.probe;
+	health_answered(&w->checks[probe], worker_check_of(w, probe), e->checked.ok, e->text, t->now);
+	settle(w, t);
+}
+
+static void on_asked(struct worker *w, const struct event *e, struct turn *t)
+{
+	if (e->kind == EVENT_ASKED_STOP) {
+		w->wanted = w->again = false;
+		return;
+	}
+	w->wanted = true;
+	if (worker_is_up(w)) {
+		bool leaving = w->state == WORKER_STOPPING;
+		w->again |= leaving || e->kind == EVENT_ASKED_RESTART;
+		w->cause = leaving ? w->cause : CAUSE_COMMAND;
+		return;
+	}
+	restart_forget(&w->restart);
+	w->not_before = 0;
+	worker_enter(w, WORKER_WAITING, t, "somebody asked for it");
+}
+
+void worker_apply(struct worker *w, const struct event *e, struct turn *t)
+{
+	static void (*const handlers[EVENT_KIND_COUNT])(struct worker *, const struct event *, struct turn *) = {
+		[EVENT_WORKER_STARTED] = on_started,
+		[EVENT_WORKER_UNSTARTABLE] = on_unstartable,
+		[EVENT_WORKER_EXITED] = on_exited,
+		[EVENT_WORKER_GONE] = on_gone,
+		[EVENT_WORKER_NOTIFIED] = on_notified,
+		[EVENT_WORKER_CHECKED] = on_checked,
+		[EVENT_ASKED_START] = on_asked,
+		[EVENT_ASKED_STOP] = on_asked,
+		[EVENT_ASKED_RESTART] = on_asked,
+	};
+	bool asked = e->kind == EVENT_ASKED_START || e->kind == EVENT_ASKED_STOP || e->kind == EVENT_ASKED_RESTART;
+	if (!handlers[e->kind] || (!asked && (e->run == 0 || e->run != w->run)))
+		return;
+	handlers[e->kind](w, e, t);
+}
