@@ -38,3 +38,16 @@ enum ancestry ancestry_of(pid_t pid, pid_t ancestor)
 	}
 	return ANCESTRY_NO;
 }
+
+pid_t ancestry_below(pid_t ancestor, pid_t pid)
+{
+	pid_t below = 0;
+	for (int i = 0; i < 64 && pid > 0; i++) {
+		pid_t parent = ancestry_parent(pid);
+		if (parent == ancestor)
+			return below ? pid : 0;
+		below = pid;
+		pid = parent;
+	}
+	return 0;
+}

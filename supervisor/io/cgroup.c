@@ -47,12 +47,12 @@ static int64_t read_number(const char *dir, const char *name)
 	return end == text ? -1 : value;
 }
 
-/* The line of memory.stat that begins with key. */
-static int64_t read_stat(const char *dir, const char *key)
+/* The line of a file such as memory.stat that begins with key. */
+static int64_t read_stat(const char *dir, const char *name, const char *key)
 {
 	char text[8192];
 	size_t n = strlen(key);
-	if (!read_text(dir, "memory.stat", text, sizeof(text)))
+	if (!read_text(dir, name, text, sizeof(text)))
 		return -1;
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
@@ -62,13 +62,12 @@ static int64_t read_stat(const char *dir, const char *key)
 	return -1;
 }
 
-static double read_pressure(const char *dir)
+/* In percent; -1: unknown. */
+static double read_pressure(const char *dir, const char *name)
 {
 	char text[256];
 	double percent;
-	if (!read_text(dir, "memory.pressure", text, sizeof(text)) || sscanf(text, "some avg10=%lf", &percent) != 1)
-		return -1;
-	return percent / 100;
+	return read_text(dir, name, text, sizeof(text)) && sscanf(text, "some avg10=%lf", &percent) == 1 ? percent : -1;
 }
 
 /* ---- which group ---- */
@@ -103,18 +102,43 @@ static bool settle(struct cgroup *c, int version, const char *root, const char *
 	return read_number(c->path, names_of[version].use) >= 0;
 }
 
+/* Of version 1 the controller may be mounted alone or together with cpuacct. */
+static void find_cpu(struct cgroup *c, const char *mounted, const char *listing)
+{
+	static const char *const controllers[] = {"cpu", "cpu,cpuacct", "cpuacct,cpu"};
+	if (c->version == 2) {
+		memcpy(c->cpu_path, c->path, sizeof(c->cpu_path));
+		return;
+	}
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++) {
+		char text[4096];
+		if (!read_text(listing, "", text, sizeof(text)))
+			return;
+		const char *path = find_line(text, controllers[i]);
+		if (!path)
+			continue;
+		snprintf(c->cpu_path, sizeof(c->cpu_path), "%s/cpu%s", mounted, strcmp(path, "/") == 0 ? "" : path);
+		if (read_stat(c->cpu_path, "cpu.stat", "throttled_time ") < 0)
+			snprintf(c->cpu_path, sizeof(c->cpu_path), "%s/cpu", mounted);
+		return;
+	}
+}
+
 int cgroup_find(struct cgroup *c, const char *mounted, const char *listing, struct err *err)
 {
 	char text[4096], again[4096], v1_root[160];
 	struct cgroup found = {0};
 	if (!mounted)
 		mounted = "/sys/fs/cgroup";
-	if (!read_text(listing ? listing : "/proc/self/cgroup", "", text, sizeof(text)))
+	if (!listing)
+		listing = "/proc/self/cgroup";
+	if (!read_text(listing, "", text, sizeof(text)))
 		return err_set(err, -ENOENT, "no list of control groups");
 	memcpy(again, text, sizeof(again));
 	snprintf(v1_root, sizeof(v1_root), "%s/memory", mounted);
 	const char *v1 = find_line(text, "memory"), *v2 = find_line(again, "");
 	if ((v1 && settle(&found, 1, v1_root, v1)) || (v2 && settle(&found, 2, mounted, v2))) {
+		find_cpu(&found, mounted, listing);
 		*c = found;
 		return 0;
 	}
@@ -143,13 +167,30 @@ static int64_t tightest_limit(const struct cgroup *c)
 void cgroup_read_memory(const struct cgroup *c, struct cgroup_memory *out)
 {
 	int64_t charged = read_number(c->path, names_of[c->version].use);
-	int64_t reclaimable = read_stat(c->path, names_of[c->version].reclaimable);
+	double pressure = read_pressure(c->path, "memory.pressure");
+	int64_t reclaimable = read_stat(c->path, "memory.stat", names_of[c->version].reclaimable);
 	*out = (struct cgroup_memory){
 		.limit_bytes = tightest_limit(c),
 		.charged_bytes = charged,
 		.used_bytes = charged < 0             ? -1
 			      : reclaimable > charged ? 0
 						      : charged - (reclaimable > 0 ? reclaimable : 0),
-		.pressure_ratio = read_pressure(c->path),
+		.pressure_ratio = pressure < 0 ? -1 : pressure / 100,
 	};
+}
+
+int64_t cgroup_throttled_us(const struct cgroup *c)
+{
+	if (!c->cpu_path[0])
+		return -1;
+	if (c->version == 2)
+		return read_stat(c->cpu_path, "cpu.stat", "throttled_usec ");
+	int64_t ns = read_stat(c->cpu_path, "cpu.stat", "throttled_time ");
+	return ns < 0 ? -1 : ns / 1000;
+}
+
+int cgroup_cpu_pressure_percent(const struct cgroup *c)
+{
+	double percent = c->version == 2 ? read_pressure(c->path, "cpu.pressure") : -1;
+	return (int)(percent < 0 ? read_pressure("/proc/pressure/cpu", "") : percent);
 }

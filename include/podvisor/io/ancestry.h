@@ -11,4 +11,8 @@ pid_t ancestry_parent(pid_t pid);
 /* Follows the parents of pid up to 64 generations (proc(5), /proc/PID/stat). */
 enum ancestry ancestry_of(pid_t pid, pid_t ancestor);
 
+/* The process on the way from pid up to ancestor that is ancestor's child; 0 when pid
+ * itself is, or does not descend from it. */
+pid_t ancestry_below(pid_t ancestor, pid_t pid);
+
 #endif

@@ -1,6 +1,6 @@
-/* cgroup owns the reading of this process's memory cgroup, versions 1 and 2:
- * limit, use and pressure. The files are the kernel's memory, not a disk's, so
- * reading them does not block. */
+/* cgroup owns the reading of this process's control groups, versions 1 and 2:
+ * memory's limit, use and pressure, and how the CPU limit throttles. The files are the kernel's memory, not a disk's,
+ * so reading them does not block. */
 #ifndef PODVISOR_IO_CGROUP_H
 #define PODVISOR_IO_CGROUP_H
 
@@ -14,6 +14,7 @@ struct cgroup {
 	int version; /* 1 or 2 */
 	char root[128]; /* where it is mounted */
 	char path[PATH_MAX]; /* of our group, absolute, below or equal to root */
+	char cpu_path[PATH_MAX]; /* where cpu.stat stands; "": nowhere */
 };
 
 struct cgroup_memory {
@@ -30,5 +31,12 @@ struct cgroup_memory {
 int cgroup_find(struct cgroup *c, const char *mounted, const char *listing, struct err *err) MUST_CHECK;
 /* What cannot be read is -1. */
 void cgroup_read_memory(const struct cgroup *c, struct cgroup_memory *out);
+
+/* For how long in all the group's processes were held back by its CPU limit, in
+ * microseconds; -1: unknown. */
+int64_t cgroup_throttled_us(const struct cgroup *c);
+/* Share of the last 10 s in which some task waited for a CPU, in percent: of our
+ * group, else (version 1) of the machine; -1: unknown. proc(5), PSI. */
+int cgroup_cpu_pressure_percent(const struct cgroup *c);
 
 #endif

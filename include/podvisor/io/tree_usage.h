@@ -1,8 +1,10 @@
-/* tree_usage owns the measuring of what a process and all its descendants use. It
- * walks /proc (proc(5)), so it belongs into a thread of the pool. */
+/* tree_usage owns the measuring of what all descendants of a process use. It walks
+ * /proc (proc(5)) once for all that are asked for, so it belongs into a thread of
+ * the pool. */
 #ifndef PODVISOR_IO_TREE_USAGE_H
 #define PODVISOR_IO_TREE_USAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,7 +18,8 @@ struct tree_usage {
 	int64_t open_fds; /* of those podvisor may look at */
 };
 
-/* Descendants of root, without root itself. -errno when /proc cannot be read. */
-int tree_usage_read(pid_t root, struct tree_usage *out);
+/* Descendants of each root, without the root itself: out[i] of roots[i], which are
+ * sorted. -errno when /proc cannot be read. */
+int tree_usage_read(const pid_t *roots, size_t n, struct tree_usage *out);
 
 #endif
