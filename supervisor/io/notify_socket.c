@@ -20,9 +20,35 @@ struct notify_socket {
 	void *ctx;
 };
 
-/* Received descriptors (FDSTORE, BARRIER) are closed at once: closing is the
- * answer that BARRIER waits for, and the polite refusal of FDSTORE. */
-static pid_t read_ancillary(struct msghdr *msg)
+/* A descriptor whose closing is the answer that BARRIER waits for. libuv's close
+ * callbacks run after the loop's turn, so what was told before has been acted on. */
+struct barrier {
+	uv_idle_t handle;
+	int fd;
+};
+
+static void on_passed(uv_handle_t *handle)
+{
+	struct barrier *b = handle->data;
+	close(b->fd);
+	free(b);
+}
+
+static void close_after_turn(uv_loop_t *loop, int fd)
+{
+	struct barrier *b = malloc(sizeof(*b));
+	if (!b) {
+		close(fd);
+		return;
+	}
+	b->fd = fd;
+	b->handle.data = b;
+	uv_idle_init(loop, &b->handle);
+	uv_close((uv_handle_t *)&b->handle, on_passed);
+}
+
+/* BARRIER comes with one descriptor; more are FDSTORE's, whose closing is the polite refusal. */
+static pid_t read_ancillary(const struct notify_socket *s, struct msghdr *msg)
 {
 	pid_t pid = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -37,7 +63,10 @@ static pid_t read_ancillary(struct msghdr *msg)
 			for (size_t i = 0; i < n; i++) {
 				int fd;
 				memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-				close(fd);
+				if (i == 0)
+					close_after_turn(s->poll.loop, fd);
+				else
+					close(fd);
 			}
 		}
 	}
@@ -54,7 +83,7 @@ static bool hear_one(struct notify_socket *s)
 	ssize_t n = recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EINTR;
-	pid_t pid = read_ancillary(&msg);
+	pid_t pid = read_ancillary(s, &msg);
 	if (!(msg.msg_flags & MSG_TRUNC))
 		s->heard(s->ctx, pid, bytes, (size_t)n);
 	return true;

@@ -261,6 +261,12 @@ int process_signal(struct process *p, int signum)
 	return p->port && !p->exited ? ask(p, SHIM_SIGNAL, signum) : -ESRCH;
 }
 
+void process_follow(struct process *p, pid_t pid)
+{
+	if (p->port && p->started && !p->exited && ask(p, SHIM_FOLLOW, pid) == 0)
+		p->pid = pid;
+}
+
 void process_kill(struct process *p)
 {
 	if (!p->port || p->killing || p->shim_died || p->ending)

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ struct shim {
 	int control; /* -1 when podvisor's end is closed */
 	int signals;
 	pid_t main_pid; /* 0 when reaped */
+	int main_fd; /* pidfd of a main process that may be no child of ours; -1: none */
 	bool killing;
 	int killed;
 };
@@ -105,6 +107,37 @@ static void main_ended(struct shim *s, int status, const struct rusage *usage)
 	s->killing = true;
 }
 
+static void forget_main_fd(struct shim *s)
+{
+	if (s->main_fd >= 0)
+		close(s->main_fd);
+	s->main_fd = -1;
+}
+
+/* One that already ended cannot be followed: the one before stays. A main process
+ * further down is seen to end through its descriptor; it becomes our child, whose
+ * code is known, when those between have ended. */
+static void follow(struct shim *s, pid_t pid)
+{
+	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (fd < 0 || !s->main_pid || s->killing)
+		return;
+	forget_main_fd(s);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	s->main_fd = fd;
+	s->main_pid = pid;
+}
+
+/* Its parent, not we, learns how it ended: 0 is as good as any. */
+static void main_vanished(struct shim *s)
+{
+	siginfo_t info;
+	struct rusage none = {0};
+	if (waitid(P_PID, (id_t)s->main_pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		main_ended(s, 0, &none);
+	forget_main_fd(s);
+}
+
 /* Whether there is still a child, which is: whether anything of the tree lives. */
 static bool reap(struct shim *s)
 {
@@ -126,6 +159,9 @@ static void obey(struct shim *s, const struct shim_request *request)
 	case SHIM_SIGNAL:
 		if (s->main_pid)
 			kill(s->main_pid, (int)request->value);
+		break;
+	case SHIM_FOLLOW:
+		follow(s, (pid_t)request->value);
 		break;
 	case SHIM_KILL:
 		s->killing = true;
@@ -162,14 +198,18 @@ static void read_signals(struct shim *s)
  * tree is killed: whoever dies later makes poll return again. */
 static bool turn(struct shim *s)
 {
-	struct pollfd fds[] = {{.fd = s->control, .events = POLLIN}, {.fd = s->signals, .events = POLLIN}};
-	if (poll(fds, 2, -1) < 0)
+	struct pollfd fds[] = {{.fd = s->control, .events = POLLIN}, {.fd = s->signals, .events = POLLIN},
+		{.fd = s->main_fd, .events = POLLIN}};
+	if (poll(fds, 3, -1) < 0)
 		return true;
 	if (fds[0].revents)
 		listen_to_podvisor(s);
 	if (fds[1].revents)
 		read_signals(s);
-	if (!reap(s)) {
+	bool any = reap(s);
+	if (fds[2].revents && s->main_pid)
+		main_vanished(s);
+	if (!any) {
 		tell(s, &(struct shim_report){.kind = SHIM_GONE, .killed = s->killed});
 		return false;
 	}
@@ -190,7 +230,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 2 || !options_parse(&options, argv) || fcntl((int)options.control, F_GETFD) < 0)
 		return refuse();
-	struct shim s = {.options = &options, .control = (int)options.control};
+	struct shim s = {.options = &options, .control = (int)options.control, .main_fd = -1};
 	enum shim_step step;
 	int error;
 	if (prepare(&s) < 0) {

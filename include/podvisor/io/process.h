@@ -116,6 +116,9 @@ int process_spawn(
 /* A signal to the main process only. -ESRCH when it has ended, -EAGAIN when the
  * shim takes no more requests. */
 int process_signal(struct process *p, int signum);
+/* Another process of it is the main one from now on: its end is the run's end, and
+ * signals go to it. It must descend from the shim (ancestry_of). */
+void process_follow(struct process *p, pid_t pid);
 /* SIGKILL to everything it started, until nothing is left. Cannot fail: a shim
  * that does not answer is killed and its worker's processes after it. Harmless
  * when repeated or idle. */

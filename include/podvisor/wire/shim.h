@@ -7,6 +7,7 @@
  *      │ ── spawn, argv, environment ──►│ ── vfork, exec ────────►│
  *      │ ◄──────────────── STARTED pid ─│                         │
  *      │ ── SIGNAL n ──────────────────►│ ── kill(main, n) ──────►│
+ *      │ ── FOLLOW pid ────────────────►│  another process is the main one
  *      │ ◄─────────────── EXITED status ─│ ◄──────── main ends ────│
  *      │ ── KILL ──────────────────────►│  (also by itself when main ended,
  *      │ ◄───────────────────── KILLING ─│   and when podvisor is gone)
@@ -21,6 +22,7 @@
 enum shim_verb {
 	SHIM_SIGNAL = 1, /* value: signal, sent to the main process only */
 	SHIM_KILL, /* SIGKILL to the whole tree until it is empty; may be repeated, each one is answered */
+	SHIM_FOLLOW, /* value: pid of a descendant that is the main process from now on */
 	SHIM_DEADLINE, /* reserved: value will be CLOCK_BOOTTIME in ms after which the shim kills by itself */
 };
 
