@@ -26,7 +26,10 @@
 #include "podvisor/runtime/configuration.h"
 #include "podvisor/runtime/databases.h"
 #include "podvisor/runtime/gateway.h"
+#include "podvisor/runtime/inspections.h"
 #include "podvisor/runtime/logs.h"
+#include "podvisor/runtime/progress_queries.h"
+#include "podvisor/runtime/stop_commands.h"
 #include "podvisor/runtime/termination.h"
 #include "podvisor/runtime/usage.h"
 #include "podvisor/runtime/volumes.h"
@@ -54,6 +57,9 @@ struct pod {
 	struct browsers *browsers;
 	struct gateways *gateways;
 	struct usage *usage;
+	struct inspections *inspections;
+	struct stop_commands *stop_commands;
+	struct progress_queries *progress_queries;
 	struct cgroup cgroup;
 	bool has_cgroup;
 	struct control *control;
@@ -72,7 +78,20 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_WORKER_SPAWN:
 	case EFFECT_WORKER_SIGNAL:
 	case EFFECT_WORKER_KILL:
+	case EFFECT_WORKER_FOLLOW:
 		workers_do(pod->workers, e);
+		break;
+	case EFFECT_WORKER_PROGRESS:
+		progress_queries_do(pod->progress_queries, e);
+		break;
+	case EFFECT_WORKER_MEASURE:
+		usage_do(pod->usage, e);
+		break;
+	case EFFECT_WORKER_INSPECT:
+		inspections_do(pod->inspections, e);
+		break;
+	case EFFECT_WORKER_STOP_COMMAND:
+		stop_commands_do(pod->stop_commands, e);
 		break;
 	case EFFECT_WORKER_CHECK:
 		checks_do(pod->checks, e);
@@ -82,9 +101,12 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_VOLUME_RELEASE:
 		volumes_do(pod->volumes, e);
 		break;
+	case EFFECT_POSTGRES_CLOSE:
+		progress_queries_close(pod->progress_queries, e->slot);
+		databases_do(pod->databases, e);
+		break;
 	case EFFECT_POSTGRES_CHECK:
 	case EFFECT_POSTGRES_CANARY:
-	case EFFECT_POSTGRES_CLOSE:
 		databases_do(pod->databases, e);
 		break;
 	case EFFECT_BROWSER_LAUNCH:
@@ -124,6 +146,8 @@ static void take_events(struct pod *pod, ms_t now)
 	while (loop_take(&pod->loop, &e)) {
 		if (e.kind == EVENT_WORKER_EXITED)
 			checks_forget(pod->checks, e.slot, e.run);
+		if (e.kind == EVENT_WORKER_GONE)
+			stop_commands_forget(pod->stop_commands, e.slot, e.run);
 		world_apply(pod->world, &e, now);
 	}
 }
@@ -231,6 +255,12 @@ static int open_output(void *ctx, const char *name, uint32_t slot, uint64_t run,
 	return logs_open(pod->logs, name, slot, run, (enum logs_stream)stream, config, err);
 }
 
+static void say(void *ctx, enum log_level level, enum thing thing, const char *subject, const char *line, size_t n)
+{
+	struct pod *pod = ctx;
+	logs_say(pod->logs, level, thing, subject, "%.*s", (int)n, line);
+}
+
 static void end_output(void *ctx, uint64_t run)
 {
 	struct pod *pod = ctx;
@@ -302,6 +332,9 @@ static int open_parts(struct pod *pod, struct err *err)
 	rc = rc ? rc : databases_new(&pod->databases, &pod->context, err);
 	rc = rc ? rc : browsers_new(&pod->browsers, &pod->context, err);
 	rc = rc ? rc : gateways_new(&pod->gateways, &pod->context, err);
+	rc = rc ? rc : inspections_new(&pod->inspections, &pod->context, pod->has_cgroup ? &pod->cgroup : NULL, err);
+	rc = rc ? rc : stop_commands_new(&pod->stop_commands, &pod->context, err);
+	rc = rc ? rc : progress_queries_new(&pod->progress_queries, &pod->context, err);
 	return rc ? rc : usage_new(&pod->usage, &pod->context, err);
 }
 
@@ -342,7 +375,7 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	pod->world = world_new(config, seed, pod->started_at);
 	if (!pod->world)
 		return err_set(err, -ENOMEM, "out of memory");
-	pod->output = (struct output){.ctx = pod, .open = open_output, .ended = end_output};
+	pod->output = (struct output){.ctx = pod, .open = open_output, .ended = end_output, .say = say};
 	pod->context = (struct context){.loop = &pod->loop,
 		.world = pod->world,
 		.meters = &pod->meters,
@@ -389,6 +422,9 @@ static void close_pod(struct pod *pod)
 	browsers_free(pod->browsers);
 	databases_free(pod->databases);
 	usage_free(pod->usage);
+	progress_queries_free(pod->progress_queries);
+	stop_commands_free(pod->stop_commands);
+	inspections_free(pod->inspections);
 	checks_free(pod->checks);
 	workers_free(pod->workers);
 	volumes_free(pod->volumes);

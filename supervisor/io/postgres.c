@@ -38,6 +38,7 @@
 	X(resultStatus)       \
 	X(resultErrorField)   \
 	X(ntuples)            \
+	X(nfields)            \
 	X(getvalue)           \
 	X(getisnull)
 
@@ -124,6 +125,11 @@ struct postgres_rows {
 int postgres_count(const struct postgres_rows *rows)
 {
 	return pq.ntuples(rows->result);
+}
+
+int postgres_columns(const struct postgres_rows *rows)
+{
+	return pq.nfields(rows->result);
 }
 
 const char *postgres_value(const struct postgres_rows *rows, int row, int column)

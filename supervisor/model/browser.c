@@ -310,7 +310,7 @@ static void on_cleaned(struct browser *b, const struct event *e, struct turn *t)
 		return;
 	char before[sizeof(b->reason)];
 	memcpy(before, b->reason, sizeof(before));
-	bool hopeless = b->hopeless, punish = b->punish && !b->again;
+	bool hopeless = b->hopeless, punish = b->punish && !b->again, served = b->ready_at != 0;
 	forget_run(b);
 	b->hopeless = b->punish = false;
 	if (e->text[0])
@@ -323,6 +323,7 @@ static void on_cleaned(struct browser *b, const struct event *e, struct turn *t)
 		wait_before_next(b, t);
 	else
 		enter(b, BROWSER_WAITING, LOG_INFO, t, "nothing of the one before is left");
+	b->comebacks += served && b->state != BROWSER_STOPPED && b->state != BROWSER_FAILED;
 }
 
 /* ---- the ladder ---- */

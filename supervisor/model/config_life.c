@@ -16,8 +16,10 @@ void config_release(struct config *c)
 {
 	if (!c || --c->refs > 0)
 		return;
-	for (size_t i = 0; i < c->n_workers; i++)
+	for (size_t i = 0; i < c->n_workers; i++) {
 		free(c->workers[i].depends_on);
+		free(c->workers[i].restart_with);
+	}
 	config_walk_free(&config_root, c);
 	free(c->secrets);
 	free(c);

@@ -470,21 +470,27 @@ static void resolve_all(struct parser *p)
 	p->references = NULL;
 }
 
-static bool link_worker(const struct config *c, struct config_worker *w)
+/* The things that a list names, each of which is there. NULL: out of memory. */
+static struct config_ref *link_names(const struct config *c, const char *key_name, char *const *names, size_t *n)
 {
-	const struct config_key *key = find_key(&config_section_worker, "depends_on");
-	size_t n = 0;
-	while (w->depends_on_names[n])
-		n++;
-	w->depends_on = calloc(n + 1, sizeof(*w->depends_on));
-	for (size_t i = 0; w->depends_on && i < n; i++) {
+	const struct config_key *key = find_key(&config_section_worker, key_name);
+	while (names[*n])
+		++*n;
+	struct config_ref *refs = calloc(*n + 1, sizeof(*refs));
+	for (size_t i = 0; refs && i < *n; i++) {
 		enum thing thing;
 		const char *name;
-		config_reference_split(key, w->depends_on_names[i], &thing, &name);
-		w->depends_on[w->n_depends_on++] =
-			(struct config_ref){.thing = thing, .index = (uint32_t)config_find(c, thing, name)};
+		config_reference_split(key, names[i], &thing, &name);
+		refs[i] = (struct config_ref){.thing = thing, .index = (uint32_t)config_find(c, thing, name)};
 	}
-	return w->depends_on != NULL;
+	return refs;
+}
+
+static bool link_worker(const struct config *c, struct config_worker *w)
+{
+	w->depends_on = link_names(c, "depends_on", w->depends_on_names, &w->n_depends_on);
+	w->restart_with = link_names(c, "restart_with", w->restart_with_names, &w->n_restart_with);
+	return w->depends_on && w->restart_with;
 }
 
 /* Longest path first, equal ones as they stand in the file. */

@@ -221,13 +221,18 @@ static const struct config_key progress_keys[] = {
 		.text = "The number comes from the worker's `X_PROGRESS=` notification."),
 	KEY("postgres", STRING, config_progress, postgres, NULL, A_THING(THING_POSTGRES),
 		.text = "Where `sql` is asked."),
-	KEY("sql", STRING, config_progress, sql, NULL, .text = "The number is this query's answer."),
+	KEY("sql", STRING, config_progress, sql, NULL,
+		.text = "The number is this query's answer: one row, one column, read-only, within the database's "
+			"`timeout`. While it cannot be read, nothing is held against the worker."),
 	KEY("stalled_after", DURATION, config_progress, stalled_after, "5m", .min = 1000,
 		.text = "Unchanged for so long is stalled."),
 	KEY("max_age", DURATION, config_progress, max_age, "none", NONE,
-		.text = "For queries that answer with an age: older is stalled."),
+		.text = "The query answers with an age in seconds instead: stalled when it has been greater than this "
+			"for "
+			"`stalled_after`."),
 	KEY("interval", DURATION, config_progress, interval, "10s", .min = 100, .text = "Between queries."),
-	KEY("action", CHOICE, config_progress, action, "restart", .words = words_action, .text = "What happens then."),
+	KEY("action", CHOICE, config_progress, action, "restart", .words = words_action,
+		.text = "What happens then: `restart` it, or only `report` it (log, event, metric)."),
 	{0},
 };
 static const struct config_section section_progress = {.name = "progress",
@@ -278,7 +283,9 @@ static const struct config_key stop_keys[] = {
 	KEY("signal", SIGNAL, config_stop, signal, "SIGTERM", .text = "Asks the worker to end."),
 	KEY("timeout", DURATION, config_stop, timeout, "10s", .text = "Then SIGKILL to everything it started."),
 	KEY("command", STRINGS, config_stop, command, NULL, .syntax = CONFIG_ANYTHING, .at_least_one = true,
-		.planned = true, .text = "Runs first."),
+		.text = "Runs first, as the worker's user and with `MAINPID` in its environment; the signal follows "
+			"when it "
+			"has ended. `timeout` is for both."),
 	KEY("phase", CHOICE, config_stop, phase, "on-term", .words = words_phase,
 		.text = "When it stops as the pod ends: at once, or after the gateway has drained."),
 	{0},
@@ -287,8 +294,10 @@ static const struct config_section section_stop = {
 	.name = "stop", .text = "How a worker is stopped.", .keys = stop_keys};
 
 static const struct config_key limits_keys[] = {
-	KEY("memory", SIZE, config_limits, memory_bytes, "none", NONE, .min = 1, .planned = true,
-		.text = "Restarted in order when its whole tree stays above (PSS)."),
+	KEY("memory", SIZE, config_limits, memory_bytes, "none", NONE, .min = 1,
+		.text = "Restarted in order when all its processes together (PSS) stay above: in three measurements in "
+			"a "
+			"row, one every 10 s."),
 	KEY("open_files", NUMBER, config_limits, open_files, "inherit", WORD("inherit", -1), .min = 1,
 		.max = (int64_t)1 << 30, .text = "RLIMIT_NOFILE."),
 	KEY("core", SIZE, config_limits, core_bytes, "inherit", WORD("inherit", -1),
@@ -372,7 +381,7 @@ static const struct config_key worker_keys[] = {
 		.text = "Whether it has to be restarted."),
 	KEY("startup", SECTION, config_worker, startup, NULL, .section = &section_check,
 		.text = "Whether it has started; the other checks wait for it."),
-	KEY("progress", SECTION, config_worker, progress, NULL, .section = &section_progress, .planned = true,
+	KEY("progress", SECTION, config_worker, progress, NULL, .section = &section_progress,
 		.text = "Whether its work moves forward."),
 	KEY("restart", SECTION, config_worker, restart, NULL, .section = &section_restart,
 		.text = "What happens when it ends by itself."),
@@ -386,9 +395,10 @@ static const struct config_key worker_keys[] = {
 	KEY("on_database_loss", CHOICE, config_worker, on_database_loss, "stop", .words = words_database_loss,
 		.planned = true,
 		.text = "`keep`: goes on when the lease can no longer be renewed, because its work is harmless twice."),
-	KEY("restart_with", STRINGS, config_worker, restart_with, "", .syntax = CONFIG_REFERENCE,
-		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER, .planned = true,
-		.text = "Workers and browsers whose restart restarts this one too."),
+	KEY("restart_with", STRINGS, config_worker, restart_with_names, "", .syntax = CONFIG_REFERENCE,
+		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER,
+		.text = "Workers and browsers that take this one along: when one of them ends and comes back, this one "
+			"is stopped, and the worker starts again when it is down."),
 	KEY("critical", BOOL, config_worker, critical, "false",
 		.text = "The pod is not ready without it, and when it has ended for good, podvisor ends with its "
 			"code."),

@@ -75,6 +75,15 @@ static void check_restart(struct validator *v, const struct config_node *worker,
 			units_format_duration(restart->backoff.max, max));
 }
 
+static void check_restart_with(struct validator *v, const struct config_node *node, const struct config_worker *w)
+{
+	for (char **text = w->restart_with_names; *text; text++)
+		if (strcmp(*text, w->name) == 0 ||
+			(strncmp(*text, "worker:", 7) == 0 && strcmp(*text + 7, w->name) == 0))
+			config_report_value(v->report, place(node, "restart_with", NULL),
+				"names the worker itself (expected others that it restarts with)");
+}
+
 /* "api" with three instances runs as api.0, api.1 and api.2; another worker may not have one of these names. */
 static void check_instances(struct validator *v, const struct config_node *node, const struct config_worker *w)
 {
@@ -102,6 +111,7 @@ static void check_workers(struct validator *v)
 		check_one(v, node, "startup", &w->startup);
 		check_progress(v, node, &w->progress);
 		check_restart(v, node, &w->restart);
+		check_restart_with(v, node, w);
 		check_instances(v, node, w);
 	}
 }

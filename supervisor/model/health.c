@@ -68,6 +68,12 @@ bool health_answered(struct health *h, const struct config_check *check, bool ok
 	return h->verdict != before;
 }
 
+void health_excuse(struct health *h)
+{
+	h->misses = 0;
+	h->verdict = HEALTH_GOOD;
+}
+
 ms_t health_next(const struct health *h, const struct config_check *check)
 {
 	return is_polled(check) && !h->in_flight ? h->due : CLOCK_NEVER;

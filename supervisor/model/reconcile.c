@@ -11,10 +11,12 @@
 
 /* ---- looking ---- */
 
-static bool depends_on(const struct worker *worker, enum thing thing, const char *name)
+/* Whether one of the references of the worker's own configuration is that thing. */
+static bool names_thing(
+	const struct worker *worker, const struct config_ref *refs, size_t n, enum thing thing, const char *name)
 {
-	for (size_t i = 0; i < worker->config->n_depends_on; i++) {
-		struct config_ref ref = worker->config->depends_on[i];
+	for (size_t i = 0; i < n; i++) {
+		struct config_ref ref = refs[i];
 		if (ref.thing != thing)
 			continue;
 		const char *other = thing == THING_WORKER ? worker->source->workers[ref.index].name
@@ -23,6 +25,11 @@ static bool depends_on(const struct worker *worker, enum thing thing, const char
 			return true;
 	}
 	return false;
+}
+
+static bool depends_on(const struct worker *worker, enum thing thing, const char *name)
+{
+	return names_thing(worker, worker->config->depends_on, worker->config->n_depends_on, thing, name);
 }
 
 /* Some worker that is still up depends on it. */
@@ -115,6 +122,47 @@ static ms_t spread_of(const struct world *w, const struct worker *worker, ms_t n
 	return spread;
 }
 
+/* ---- groups ---- */
+
+static bool restarts_with(const struct worker *worker, enum thing thing, const char *name)
+{
+	return names_thing(worker, worker->config->restart_with, worker->config->n_restart_with, thing, name);
+}
+
+/* How often those that it restarts with have ended and come back. */
+static uint64_t comebacks_for(const struct world *w, const struct worker *worker)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && restarts_with(worker, THING_WORKER, w->workers[i].config->name))
+			sum += w->workers[i].comebacks;
+	for (size_t i = 0; i < w->n_browsers; i++)
+		if (restarts_with(worker, THING_BROWSER, w->browsers[i].config->name))
+			sum += w->browsers[i].comebacks;
+	return sum;
+}
+
+/* What came back takes along those that restart with it. */
+static void plan_groups(struct world *w)
+{
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && w->workers[i].config->n_restart_with)
+			worker_follow_group(&w->workers[i], comebacks_for(w, &w->workers[i]));
+}
+
+/* Of its group, who is still on the way down: it starts after them. */
+static const struct worker *find_straggler(const struct world *w, const struct worker *worker)
+{
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *other = &w->workers[i];
+		bool leaving = other->cause == CAUSE_GROUP || other->state == WORKER_STOPPING;
+		if (other != worker && other->config && worker_is_up(other) && leaving &&
+			restarts_with(other, THING_WORKER, worker->config->name))
+			return other;
+	}
+	return NULL;
+}
+
 static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 {
 	struct worker_gate gate = {.may_start = true, .may_stop = true};
@@ -122,6 +170,11 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 	for (size_t i = 0; i < config->n_depends_on && gate.may_start; i++)
 		gate.may_start =
 			world_is_available(w, worker->source, config->depends_on[i], gate.why, sizeof(gate.why));
+	const struct worker *straggler = gate.may_start ? find_straggler(w, worker) : NULL;
+	if (straggler) {
+		gate.may_start = false;
+		snprintf(gate.why, sizeof(gate.why), "worker:%s, which restarts with it, is still up", straggler->name);
+	}
 	gate.shutdown = w->drain.shutdown && (config->stop.phase == STOP_ON_TERM ? w->drain.state != DRAIN_SERVING
 										 : w->drain.state >= DRAIN_STOPPING);
 	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);
@@ -181,6 +234,7 @@ void reconcile(struct world *w, ms_t now, struct plan *p)
 	plan_clear(p);
 	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal, .plan = p};
 	plan_ends(w, &t);
+	plan_groups(w);
 	drain_plan(&w->drain, w->config, anything_up(w), stop_share(w), &t);
 	for (size_t i = 0; i < w->n_workers; i++)
 		if (w->workers[i].config)

@@ -20,6 +20,9 @@ static const char *const cause_names[CAUSE_COUNT] = {
 	[CAUSE_SPAWN] = "spawn",
 	[CAUSE_STARTUP] = "startup",
 	[CAUSE_LIVENESS] = "liveness",
+	[CAUSE_PROGRESS] = "progress",
+	[CAUSE_MEMORY] = "memory",
+	[CAUSE_GROUP] = "restart_with",
 	[CAUSE_DEPENDENCY] = "dependency",
 	[CAUSE_COMMAND] = "command",
 	[CAUSE_RELOAD] = "reload",
@@ -113,6 +116,8 @@ void worker_describe_end(const struct worker_run *run, char *out, size_t size)
 		snprintf(out, size, "could not start: %s", strerror(-run->error));
 	else if (WIFSIGNALED(run->status))
 		snprintf(out, size, "killed by SIG%s", signal_name(WTERMSIG(run->status)));
+	else if (run->said_errno)
+		snprintf(out, size, "exited with code %d: %s", WEXITSTATUS(run->status), strerror(run->said_errno));
 	else
 		snprintf(out, size, "exited with code %d", WEXITSTATUS(run->status));
 }
@@ -161,6 +166,16 @@ void worker_fini(struct worker *w)
 {
 	config_release(w->source);
 	*w = (struct worker){0};
+}
+
+void worker_follow_group(struct worker *w, uint64_t comebacks)
+{
+	bool more = comebacks > w->partners_seen;
+	w->partners_seen = comebacks;
+	if (!more || !w->run || w->state == WORKER_STOPPING)
+		return;
+	w->again = true;
+	w->cause = CAUSE_GROUP;
 }
 
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t)

@@ -4,10 +4,37 @@
 #include <string.h>
 #include <sys/wait.h>
 
+static void set_watchdog(struct worker *w, ms_t span, struct turn *t)
+{
+	w->watchdog_span = span;
+	w->watchdog_at = span ? clock_after(t->now, span) : CLOCK_NEVER;
+}
+
+/* It has started: from now on it is judged by what it does. */
+static void begin_watch(struct worker *w, struct turn *t)
+{
+	if (w->watching || w->state == WORKER_STARTING)
+		return;
+	w->watching = true;
+	if (w->config->liveness.kind == CHECK_NOTIFY)
+		set_watchdog(w, w->config->liveness.timeout, t);
+	if (w->config->limits.memory_bytes)
+		w->memory.due = clock_after(t->now, WORKER_MEMORY_INTERVAL_MS);
+	progress_start(&w->progress, &w->config->progress, t->now);
+}
+
+static bool is_ready(const struct worker *w)
+{
+	const struct config_check *readiness = &w->config->readiness;
+	return readiness->kind == CHECK_NONE ||
+	       (readiness->kind == CHECK_NOTIFY ? w->notified_ready
+						: w->checks[PROBE_READINESS].verdict == HEALTH_GOOD);
+}
+
 /* Where a running worker stands, read off its checks. */
 static void settle(struct worker *w, struct turn *t)
 {
-	const struct config_check *startup = &w->config->startup, *readiness = &w->config->readiness;
+	const struct config_check *startup = &w->config->startup;
 	if (!worker_is_running(w) || !w->started_at)
 		return;
 	bool started = startup->kind == CHECK_NONE || w->checks[PROBE_STARTUP].verdict == HEALTH_GOOD ||
@@ -18,17 +45,15 @@ static void settle(struct worker *w, struct turn *t)
 		health_start(&w->checks[PROBE_LIVENESS], &w->config->liveness, t->now);
 	if (w->config->kind == WORKER_TASK)
 		worker_enter(w, WORKER_RUNNING, t, "pid %d", w->pid);
-	else if (readiness->kind == CHECK_NONE)
-		worker_enter(w, WORKER_READY, t, "pid %d", w->pid);
-	else if (readiness->kind == CHECK_NOTIFY ? w->notified_ready
-						 : w->checks[PROBE_READINESS].verdict == HEALTH_GOOD)
-		worker_enter(w, WORKER_READY, t, "pid %d", w->pid);
+	else if (is_ready(w))
+		worker_enter(w, WORKER_READY, t, "pid %d%s", w->pid, w->reloading ? ", reloading" : "");
 	else if (w->checks[PROBE_READINESS].verdict == HEALTH_BAD)
 		worker_enter(w, WORKER_RUNNING, t, "not ready: %s", w->checks[PROBE_READINESS].text);
 	else
 		worker_enter(w, WORKER_RUNNING, t, "pid %d, not ready yet", w->pid);
 	if (w->state == WORKER_READY && !w->ready_at)
 		w->ready_at = t->now;
+	begin_watch(w, t);
 }
 
 static void on_started(struct worker *w, const struct event *e, struct turn *t)
@@ -37,8 +62,6 @@ static void on_started(struct worker *w, const struct event *e, struct turn *t)
 	w->started_at = worker_current_run(w)->started_at = t->now;
 	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
 	health_start(&w->checks[PROBE_READINESS], &w->config->readiness, t->now);
-	if (w->config->liveness.kind == CHECK_NOTIFY)
-		w->watchdog_at = clock_after(t->now, w->config->liveness.timeout);
 	settle(w, t);
 }
 
@@ -76,12 +99,11 @@ static bool ended_well(const struct worker_run *run)
 
 static bool is_to_restart(const struct worker *w, bool well)
 {
-	bool forced = w->cause == CAUSE_LIVENESS || w->cause == CAUSE_STARTUP;
 	switch (w->config->restart.policy) {
 	case RESTART_NEVER:
 		return false;
 	case RESTART_ON_FAILURE:
-		return forced || !well;
+		return !well || (w->cause != CAUSE_EXIT && w->cause != CAUSE_SIGNAL);
 	default:
 		return true;
 	}
@@ -124,7 +146,8 @@ static void end_run(struct worker *w, struct turn *t)
 	w->run = 0;
 	w->pid = 0;
 	w->started_at = w->ready_at = 0;
-	w->watchdog_at = CLOCK_NEVER;
+	w->watchdog_at = w->memory.due = CLOCK_NEVER;
+	w->progress = (struct progress){.due = CLOCK_NEVER};
 	w->status_text[0] = '\0';
 	if (w->again && w->wanted && !w->removed) {
 		w->again = false;
@@ -142,6 +165,7 @@ static void end_run(struct worker *w, struct turn *t)
 		decide_restart(w, run, t);
 	}
 	w->cause = CAUSE_NONE;
+	w->comebacks += run->started_at && !worker_is_final(w);
 }
 
 static void on_gone(struct worker *w, const struct event *e, struct turn *t)
@@ -168,28 +192,131 @@ static void on_unstartable(struct worker *w, const struct event *e, struct turn 
 		snprintf(w->reason, sizeof(w->reason), "could not start: %.*s", (int)sizeof(w->reason) - 20, e->text);
 }
 
+/* It ends by itself: as a stop without a signal, for as long as a stop may take. */
+static void begin_leaving(struct worker *w, struct turn *t)
+{
+	w->notified_stopping = true;
+	if (!worker_is_running(w) || !w->started_at)
+		return;
+	w->cause = CAUSE_EXIT;
+	w->stop_step = WORKER_STOP_NONE;
+	w->stop_deadline = clock_after(t->now, w->config->stop.timeout);
+	worker_enter(w, WORKER_STOPPING, t, "it says that it is stopping");
+}
+
+static void take_watchdog(struct worker *w, const struct event *e, struct turn *t)
+{
+	unsigned bits = e->notified.bits;
+	if (bits & NOTIFIED_WATCHDOG_USEC)
+		set_watchdog(w, e->notified.watchdog_us > 0 ? (e->notified.watchdog_us + 999) / 1000 : 0, t);
+	if (bits & NOTIFIED_WATCHDOG && w->watchdog_span) {
+		w->watchdog_at = clock_after(t->now, w->watchdog_span);
+		doubt_clear(&w->doubt, true);
+	}
+	w->triggered |= (bits & NOTIFIED_TRIGGER) != 0;
+}
+
+/* The runtime has seen that the process is one of its own. */
+static void take_main(struct worker *w, int pid)
+{
+	if (pid == w->pid || w->main_ended)
+		return;
+	w->pid = worker_current_run(w)->pid = pid;
+	w->follow = true;
+}
+
+static void take_progress(struct worker *w, double value, struct turn *t)
+{
+	if (!progress_told(&w->progress, &w->config->progress, value, t->now))
+		return;
+	if (w->progress.stalled)
+		journal_add(t->journal, t->now, LOG_INFO, THING_WORKER, w->name, "progress",
+			"its work moves forward again: %.15g", value);
+	w->progress.stalled = false;
+	doubt_clear(&w->doubt, true);
+}
+
+static void extend_stop(struct worker *w, int64_t extend_us, struct turn *t)
+{
+	ms_t until = clock_after(t->now, extend_us > 0 ? extend_us / 1000 : 0);
+	w->stop_deadline = until > w->stop_deadline ? until : w->stop_deadline;
+}
+
+/* sd_notify(3), as systemd takes it. */
 static void on_notified(struct worker *w, const struct event *e, struct turn *t)
 {
 	unsigned bits = e->notified.bits;
 	if (bits & NOTIFIED_STATUS)
 		snprintf(w->status_text, sizeof(w->status_text), "%s", e->text);
-	if (bits & NOTIFIED_READY)
-		w->notified_ready = true;
-	if (bits & NOTIFIED_STOPPING)
-		w->notified_stopping = true;
-	if ((bits & NOTIFIED_WATCHDOG) && w->watchdog_at != CLOCK_NEVER)
-		w->watchdog_at = clock_after(t->now, w->config->liveness.timeout);
-	if ((bits & NOTIFIED_EXTEND) && w->state == WORKER_STOPPING) {
-		ms_t until = clock_after(t->now, e->notified.extend_us / 1000);
-		w->stop_deadline = until > w->stop_deadline ? until : w->stop_deadline;
+	if (bits & NOTIFIED_ERRNO)
+		worker_current_run(w)->said_errno = (int)e->notified.errno_value;
+	if (bits & NOTIFIED_MAINPID)
+		take_main(w, e->notified.mainpid);
+	if (bits & (NOTIFIED_READY | NOTIFIED_RELOADING)) {
+		w->notified_ready |= (bits & NOTIFIED_READY) != 0;
+		w->reloading = (bits & NOTIFIED_READY) == 0;
 	}
+	take_watchdog(w, e, t);
+	if (bits & NOTIFIED_PROGRESS && w->config->progress.notify)
+		take_progress(w, (double)e->notified.progress, t);
+	if (bits & NOTIFIED_EXTEND && w->state == WORKER_STOPPING)
+		extend_stop(w, e->notified.extend_us, t);
+	if (bits & NOTIFIED_FDSTORE)
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "fdstore",
+			"it wants file descriptors kept (FDSTORE=1); podvisor keeps none and has closed them");
+	if (bits & NOTIFIED_STOPPING)
+		begin_leaving(w, t);
 	settle(w, t);
+}
+
+static void on_progressed(struct worker *w, const struct event *e, struct turn *t)
+{
+	struct progress *p = &w->progress;
+	if (e->progressed.ok) {
+		take_progress(w, e->progressed.value, t);
+		return;
+	}
+	if (!p->trouble[0])
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "progress",
+			"its progress cannot be read: %s", e->text);
+	progress_failed(p, &w->config->progress, e->text, t->now);
+}
+
+static void on_measured(struct worker *w, const struct event *e, struct turn *t)
+{
+	struct worker_memory *m = &w->memory;
+	if (!m->in_flight)
+		return;
+	m->in_flight = false;
+	m->due = clock_after(t->now, WORKER_MEMORY_INTERVAL_MS);
+	if (e->memory_bytes < 0)
+		return;
+	m->bytes = e->memory_bytes;
+	m->strikes = m->bytes > w->config->limits.memory_bytes ? m->strikes + 1 : 0;
+}
+
+static void on_inspected(struct worker *w, const struct event *e, struct turn *t)
+{
+	(void)t;
+	doubt_answered(&w->doubt, &e->inspected);
+}
+
+static void on_stop_command(struct worker *w, const struct event *e, struct turn *t)
+{
+	if (w->stop_step != WORKER_STOP_COMMANDED)
+		return;
+	if (!e->done)
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "stop-command",
+			"its stop command failed: %s", e->text);
+	w->stop_step = WORKER_STOP_TO_SIGNAL;
 }
 
 static void on_checked(struct worker *w, const struct event *e, struct turn *t)
 {
 	enum probe probe = e->checked.probe;
 	health_answered(&w->checks[probe], worker_check_of(w, probe), e->checked.ok, e->text, t->now);
+	if (probe == PROBE_LIVENESS && e->checked.ok)
+		doubt_clear(&w->doubt, true);
 	settle(w, t);
 }
 
@@ -220,6 +347,10 @@ void worker_apply(struct worker *w, const struct event *e, struct turn *t)
 		[EVENT_WORKER_GONE] = on_gone,
 		[EVENT_WORKER_NOTIFIED] = on_notified,
 		[EVENT_WORKER_CHECKED] = on_checked,
+		[EVENT_WORKER_PROGRESSED] = on_progressed,
+		[EVENT_WORKER_MEASURED] = on_measured,
+		[EVENT_WORKER_INSPECTED] = on_inspected,
+		[EVENT_WORKER_STOP_COMMAND] = on_stop_command,
 		[EVENT_ASKED_START] = on_asked,
 		[EVENT_ASKED_STOP] = on_asked,
 		[EVENT_ASKED_RESTART] = on_asked,

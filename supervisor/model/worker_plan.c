@@ -3,11 +3,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "podvisor/base/units.h"
+
 static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 {
 	w->run = (*next_run)++;
 	*worker_current_run(w) = (struct worker_run){.run = w->run};
 	w->main_ended = w->killing = w->notified_ready = w->notified_stopping = w->again = false;
+	w->reloading = w->follow = w->triggered = w->watching = false;
+	w->stop_step = WORKER_STOP_NONE;
+	w->doubt = (struct doubt){0};
+	w->progress = (struct progress){.due = CLOCK_NEVER};
+	w->memory = (struct worker_memory){.due = CLOCK_NEVER};
+	w->watchdog_span = 0;
 	w->cause = CAUSE_NONE;
 	w->pid = 0;
 	w->started_at = w->ready_at = w->lost_at = w->spread_until = 0;
@@ -28,7 +36,13 @@ static void begin_stop(struct worker *w, enum worker_cause cause, struct turn *t
 	w->cause = cause;
 	w->stop_deadline = clock_after(t->now, w->config->stop.timeout);
 	worker_enter(w, WORKER_STOPPING, t, "%s", why);
-	plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal, "%s", why);
+	char **command = w->config->stop.command;
+	if (command && command[0] && w->started_at) {
+		w->stop_step = WORKER_STOP_COMMANDED;
+		plan_add(t->plan, EFFECT_WORKER_STOP_COMMAND, w->slot, w->run, 0, "%s", why);
+	} else {
+		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal, "%s", why);
+	}
 	plan_wake(t->plan, w->stop_deadline);
 }
 
@@ -74,6 +88,11 @@ static void plan_stopping(struct worker *w, struct turn *t)
 {
 	if (w->main_ended || w->killing)
 		return;
+	if (w->stop_step == WORKER_STOP_TO_SIGNAL) {
+		w->stop_step = WORKER_STOP_NONE;
+		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal,
+			"its stop command has ended");
+	}
 	if (!clock_due(w->stop_deadline, t->now)) {
 		plan_wake(t->plan, w->stop_deadline);
 		return;
@@ -110,6 +129,124 @@ static void plan_check(struct worker *w, enum probe probe, struct turn *t)
 	plan_wake(t->plan, health_next(h, check));
 }
 
+/* ---- faults ---- */
+
+/* The most telling fault that it has now, with its sentence in why. */
+static enum worker_cause find_fault(const struct worker *w, ms_t now, char *why, size_t size)
+{
+	if (w->triggered) {
+		snprintf(why, size, "it asked for its end (WATCHDOG=trigger)");
+		return CAUSE_LIVENESS;
+	}
+	if (clock_due(w->watchdog_at, now)) {
+		snprintf(why, size, "no WATCHDOG=1 for %lld ms", (long long)w->watchdog_span);
+		return CAUSE_LIVENESS;
+	}
+	if (w->checks[PROBE_LIVENESS].verdict == HEALTH_BAD) {
+		snprintf(why, size, "its liveness check failed: %.100s", w->checks[PROBE_LIVENESS].text);
+		return CAUSE_LIVENESS;
+	}
+	bool acts = w->config->progress.action == PROGRESS_RESTART;
+	if (acts && progress_is_stalled(&w->progress, &w->config->progress, now, why, size))
+		return CAUSE_PROGRESS;
+	return CAUSE_NONE;
+}
+
+/* Each deadline that is over once more. */
+static void postpone(struct worker *w, ms_t now)
+{
+	if (clock_due(w->watchdog_at, now))
+		w->watchdog_at = clock_after(now, w->watchdog_span);
+	if (w->checks[PROBE_LIVENESS].verdict == HEALTH_BAD)
+		health_excuse(&w->checks[PROBE_LIVENESS]);
+	progress_excuse(&w->progress, now);
+}
+
+static void condemn(struct worker *w, enum worker_cause cause, const char *why, struct turn *t)
+{
+	bool stopped = w->doubt.answered && w->doubt.facts.stopped;
+	begin_stop(w, cause, t, "%s", why);
+	if (stopped)
+		plan_kill(w, t, "its main process is stopped and hears no signal");
+}
+
+/* Returns whether it is being ended. */
+static bool plan_faults(struct worker *w, struct turn *t)
+{
+	char why[128], pressure[96];
+	enum worker_cause cause = find_fault(w, t->now, why, sizeof(why));
+	if (cause == CAUSE_NONE) {
+		doubt_clear(&w->doubt, false);
+		return false;
+	}
+	if (w->triggered)
+		doubt_refuse(&w->doubt);
+	switch (doubt_judge(&w->doubt, t->now)) {
+	case DOUBT_ASK:
+		plan_add(t->plan, EFFECT_WORKER_INSPECT, w->slot, w->run, 0, "%s", why);
+		plan_wake(t->plan, w->doubt.until);
+		return false;
+	case DOUBT_WAIT:
+		plan_wake(t->plan, w->doubt.until);
+		return false;
+	case DOUBT_STRETCH:
+		doubt_describe(&w->doubt, pressure, sizeof(pressure));
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "stretched",
+			"%s, but %s: it is given as long once more", why, pressure);
+		postpone(w, t->now);
+		return false;
+	default:
+		condemn(w, cause, why, t);
+		return true;
+	}
+}
+
+/* For those whose progress is reported only; the others are told when they are restarted. */
+static void tell_stall(struct worker *w, struct turn *t)
+{
+	char why[128];
+	const struct config_progress *c = &w->config->progress;
+	if (c->action == PROGRESS_RESTART || w->progress.stalled ||
+		!progress_is_stalled(&w->progress, c, t->now, why, sizeof(why)))
+		return;
+	w->progress.stalled = true;
+	journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "stalled", "%s", why);
+}
+
+static void plan_progress(struct worker *w, struct turn *t)
+{
+	if (progress_is_due(&w->progress, t->now)) {
+		progress_sent(&w->progress);
+		plan_add(t->plan, EFFECT_WORKER_PROGRESS, w->slot, w->run, 0, "its progress is due");
+	}
+	tell_stall(w, t);
+	ms_t next = progress_next(&w->progress, &w->config->progress);
+	if (next > t->now)
+		plan_wake(t->plan, next);
+}
+
+/* Returns whether it is being ended. */
+static bool plan_memory(struct worker *w, struct turn *t)
+{
+	char used[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX];
+	struct worker_memory *m = &w->memory;
+	if (m->strikes >= WORKER_MEMORY_STRIKES) {
+		begin_stop(w, CAUSE_MEMORY, t, "its processes use %s of memory, more than limits.memory %s",
+			units_format_size(m->bytes >> 20 << 20, used),
+			units_format_size(w->config->limits.memory_bytes, limit));
+		return true;
+	}
+	if (m->in_flight)
+		return false;
+	if (!clock_due(m->due, t->now)) {
+		plan_wake(t->plan, m->due);
+		return false;
+	}
+	m->in_flight = true;
+	plan_add(t->plan, EFFECT_WORKER_MEASURE, w->slot, w->run, 0, "limits.memory");
+	return false;
+}
+
 static void plan_checks(struct worker *w, struct turn *t)
 {
 	if (w->state == WORKER_STARTING) {
@@ -120,11 +257,10 @@ static void plan_checks(struct worker *w, struct turn *t)
 	}
 	plan_check(w, PROBE_READINESS, t);
 	plan_check(w, PROBE_LIVENESS, t);
-	if (w->checks[PROBE_LIVENESS].verdict == HEALTH_BAD)
-		begin_stop(w, CAUSE_LIVENESS, t, "its liveness check failed: %s", w->checks[PROBE_LIVENESS].text);
-	else if (clock_due(w->watchdog_at, t->now))
-		begin_stop(w, CAUSE_LIVENESS, t, "no WATCHDOG=1 for %lld ms", (long long)w->config->liveness.timeout);
-	else
+	plan_progress(w, t);
+	if (plan_faults(w, t) || plan_memory(w, t))
+		return;
+	if (!clock_due(w->watchdog_at, t->now))
 		plan_wake(t->plan, w->watchdog_at);
 }
 
@@ -140,7 +276,9 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 		begin_stop(w, CAUSE_COMMAND, t, "somebody asked to stop it");
 	else if (w->again)
 		begin_stop(w, w->cause, t, "%s",
-			w->cause == CAUSE_RELOAD ? "its configuration changed" : "somebody asked to restart it");
+			w->cause == CAUSE_RELOAD  ? "its configuration changed"
+			: w->cause == CAUSE_GROUP ? "a thing that it restarts with came back"
+						  : "somebody asked to restart it");
 	else if (w->started_at && !plan_dependency_loss(w, gate, t))
 		plan_checks(w, t);
 }
@@ -153,6 +291,10 @@ void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *nex
 	}
 	if (gate->kill)
 		plan_kill(w, t, "a third signal asked for it");
+	if (w->follow) {
+		w->follow = false;
+		plan_add(t->plan, EFFECT_WORKER_FOLLOW, w->slot, w->run, w->pid, "it named its main process");
+	}
 	if (w->state == WORKER_STOPPING)
 		plan_stopping(w, t);
 	else

@@ -453,7 +453,7 @@ void browsers_do(struct browsers *b, const struct effect *e)
 static void look(uv_work_t *work)
 {
 	struct census *c = work->data;
-	c->rc = tree_usage_read(c->shim, &c->usage);
+	c->rc = tree_usage_read(&c->shim, 1, &c->usage);
 }
 
 static void on_looked(uv_work_t *work, int status)

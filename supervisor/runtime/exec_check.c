@@ -179,6 +179,8 @@ static int fill_environment(struct environment *env, const struct worker *worker
 		rc = environment_set(env, "PODVISOR_WORKER", "%s", worker->name);
 	if (rc == 0)
 		rc = environment_set(env, "PODVISOR_INSTANCE_INDEX", "%d", worker->instance);
+	if (rc == 0 && worker->pid)
+		rc = environment_set(env, "MAINPID", "%d", worker->pid);
 	if (rc < 0 && err && !err->text[0])
 		err_set(err, rc, "no environment: %s", strerror(-rc));
 	return rc;

@@ -12,7 +12,7 @@
 struct target {
 	uint32_t slot;
 	uint64_t run;
-	pid_t pid;
+	pid_t pid, shim;
 	bool measured;
 	struct tree_usage usage;
 };
@@ -30,6 +30,7 @@ struct usage {
 	size_t n_targets;
 	struct tally *tallies; /* by slot, as many as meters->n_usage */
 	bool measuring, freed;
+	bool asked_again; /* while one is under way, which may have begun before the run did */
 	ms_t measured_at; /* 0: never */
 };
 
@@ -103,23 +104,66 @@ void usage_turned(struct usage *u)
 		count_ended(&world->workers[i], &u->tallies[i], &u->context->meters->usage[i]);
 }
 
-/* The shim stands between podvisor and the worker; everything hangs below it. A
- * pid that was reused in between has another grandparent. */
+/* The shim stands between podvisor and the worker; everything hangs below it. A pid
+ * that was reused in between does not descend from podvisor. */
+static int by_shim(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+	return x->shim < y->shim ? -1 : x->shim > y->shim;
+}
+
+/* The picture is taken once for all. */
+static void measure_all(struct target *targets, size_t n, pid_t *shims, struct tree_usage *usages)
+{
+	for (size_t i = 0; i < n; i++)
+		shims[i] = targets[i].shim;
+	if (tree_usage_read(shims, n, usages) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		targets[i].measured = true;
+		targets[i].usage = usages[i];
+	}
+}
+
 static void in_pool(uv_work_t *work)
 {
 	struct usage *u = work->data;
 	pid_t self = getpid();
-	for (size_t i = 0; i < u->n_targets; i++) {
-		struct target *t = &u->targets[i];
-		pid_t shim = ancestry_parent(t->pid);
-		if (shim > 1 && ancestry_parent(shim) == self)
-			t->measured = tree_usage_read(shim, &t->usage) == 0;
-	}
+	size_t first = 0;
+	for (size_t i = 0; i < u->n_targets; i++)
+		u->targets[i].shim = ancestry_below(self, u->targets[i].pid);
+	qsort(u->targets, u->n_targets, sizeof(*u->targets), by_shim);
+	while (first < u->n_targets && !u->targets[first].shim)
+		first++;
+	size_t n = u->n_targets - first;
+	pid_t *shims = calloc(n + 1, sizeof(*shims));
+	struct tree_usage *usages = calloc(n + 1, sizeof(*usages));
+	if (shims && usages)
+		measure_all(u->targets + first, n, shims, usages);
+	free(shims);
+	free(usages);
+}
+
+/* The world asked for it, or a scrape did: it takes what it waits for. */
+static void tell_memory(const struct usage *u, const struct target *t)
+{
+	struct event e = {.kind = EVENT_WORKER_MEASURED, .slot = t->slot, .run = t->run};
+	e.memory_bytes = t->measured ? t->usage.memory_bytes : -1;
+	loop_post(u->context->loop, &e);
+}
+
+static bool has_memory_limit(const struct usage *u, uint32_t slot)
+{
+	const struct world *world = u->context->world;
+	return slot < world->n_workers && world->workers[slot].config &&
+	       world->workers[slot].config->limits.memory_bytes;
 }
 
 static void take(struct usage *u, const struct target *t)
 {
 	const struct world *world = u->context->world;
+	if (has_memory_limit(u, t->slot))
+		tell_memory(u, t);
 	if (!t->measured || t->slot >= world->n_workers || world->workers[t->slot].run != t->run)
 		return;
 	struct usage_meter *meter = &u->context->meters->usage[t->slot];
@@ -128,6 +172,8 @@ static void take(struct usage *u, const struct target *t)
 	meter->processes = t->usage.processes;
 	raise_cpu(meter, u->tallies[t->slot].ended_seconds + t->usage.cpu_seconds);
 }
+
+static void begin(struct usage *u);
 
 static void on_measured(uv_work_t *work, int status)
 {
@@ -140,6 +186,8 @@ static void on_measured(uv_work_t *work, int status)
 	u->measured_at = loop_now();
 	if (u->freed)
 		free(u);
+	else if (u->asked_again)
+		begin(u);
 }
 
 static bool choose_targets(struct usage *u)
@@ -157,9 +205,10 @@ static bool choose_targets(struct usage *u)
 	return u->n_targets > 0;
 }
 
-void usage_ask(struct usage *u)
+static void begin(struct usage *u)
 {
-	if (u->measuring || (u->measured_at && loop_now() - u->measured_at < USAGE_MAX_AGE_MS) || !make_room(u))
+	u->asked_again = false;
+	if (!make_room(u))
 		return;
 	if (choose_targets(u) && uv_queue_work(&u->context->loop->uv, &u->work, in_pool, on_measured) == 0) {
 		u->measuring = true;
@@ -167,6 +216,21 @@ void usage_ask(struct usage *u)
 	}
 	free(u->targets);
 	u->targets = NULL;
+}
+
+void usage_ask(struct usage *u)
+{
+	if (!u->measuring && (!u->measured_at || loop_now() - u->measured_at >= USAGE_MAX_AGE_MS))
+		begin(u);
+}
+
+void usage_do(struct usage *u, const struct effect *e)
+{
+	(void)e;
+	if (u->measuring)
+		u->asked_again = true;
+	else
+		begin(u);
 }
 
 void usage_free(struct usage *u)

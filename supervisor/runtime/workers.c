@@ -95,7 +95,8 @@ static unsigned bits_of(const struct notify_message *m)
 	       (m->reloading ? NOTIFIED_RELOADING : 0U) | (m->watchdog ? NOTIFIED_WATCHDOG : 0U) |
 	       (m->has_status ? NOTIFIED_STATUS : 0U) | (m->has_progress ? NOTIFIED_PROGRESS : 0U) |
 	       (m->has_extend ? NOTIFIED_EXTEND : 0U) | (m->has_mainpid ? NOTIFIED_MAINPID : 0U) |
-	       (m->has_errno ? NOTIFIED_ERRNO : 0U);
+	       (m->has_errno ? NOTIFIED_ERRNO : 0U) | (m->has_watchdog_usec ? NOTIFIED_WATCHDOG_USEC : 0U) |
+	       (m->watchdog_trigger ? NOTIFIED_TRIGGER : 0U) | (m->fdstore ? NOTIFIED_FDSTORE : 0U);
 }
 
 /* Messages count only from the worker's own processes. One that is gone already
@@ -111,7 +112,11 @@ static void on_heard(void *ctx, pid_t pid, const char *bytes, size_t n)
 	e.notified.progress = m.progress;
 	e.notified.extend_us = m.extend_us;
 	e.notified.errno_value = m.errno_value;
+	e.notified.watchdog_us = m.watchdog_us;
 	e.notified.mainpid = m.mainpid;
+	/* A stranger's process would be killed in the worker's place. */
+	if (m.has_mainpid && ancestry_of(m.mainpid, process_shim_pid(&r->process)) != ANCESTRY_YES)
+		e.notified.bits &= ~(unsigned)NOTIFIED_MAINPID;
 	snprintf(e.text, sizeof(e.text), "%s", m.status);
 	post(r, &e);
 }
@@ -272,6 +277,8 @@ void workers_do(struct workers *w, const struct effect *e)
 	 * more requests is dealt with by the stop's deadline. */
 	if (e->kind == EFFECT_WORKER_SIGNAL)
 		process_signal(&r->process, (int)e->value);
+	else if (e->kind == EFFECT_WORKER_FOLLOW)
+		process_follow(&r->process, (pid_t)e->value);
 	else if (e->kind == EFFECT_WORKER_KILL)
 		process_kill(&r->process);
 }

@@ -30,7 +30,16 @@ static const char config_text[] =
 	"      \"readiness\": { \"http\": \"http://127.0.0.1:1/\", \"interval\": \"1s\" },"
 	"      \"liveness\": { \"tcp\": \"127.0.0.1:1\", \"interval\": \"2s\" },"
 	"      \"restart\": { \"limit\": { \"count\": 60, \"window\": \"10s\" } },"
-	"      \"stop\": { \"phase\": \"after-drain\", \"timeout\": \"5s\" } },"
+	"      \"stop\": { \"phase\": \"after-drain\", \"timeout\": \"5s\", \"command\": [\"quit\"] } },"
+	"    \"cache\": { \"command\": [\"c\"], \"restart_with\": [\"api\", \"browser:chrome\"],"
+	"      \"liveness\": { \"notify\": true, \"timeout\": \"6s\" }, \"limits\": { \"memory\": \"1Gi\" },"
+	"      \"progress\": { \"postgres\": \"main\", \"sql\": \"s\", \"stalled_after\": \"20s\", \"interval\": "
+	"\"2s\" },"
+	"      \"restart\": { \"limit\": { \"count\": 60, \"window\": \"10s\" } } },"
+	"    \"left\": { \"command\": [\"l\"], \"restart_with\": [\"right\"], \"depends_on\": [\"db\"],"
+	"      \"restart\": { \"limit\": { \"count\": 60, \"window\": \"10s\" } } },"
+	"    \"right\": { \"command\": [\"r\"], \"restart_with\": [\"left\"],"
+	"      \"restart\": { \"limit\": { \"count\": 60, \"window\": \"10s\" } } },"
 	"    \"indexer\": { \"command\": [\"i\"], \"depends_on\": [\"postgres:main\", \"api\"],"
 	"      \"on_dependency_loss\": \"pause\", \"grace\": \"2s\", \"stop\": { \"timeout\": \"300ms\" } },"
 	"    \"valuation\": { \"command\": [\"v\"], \"instances\": 3,"
@@ -57,6 +66,7 @@ struct sim {
 	size_t n_pending;
 	enum life lives[RUNS_MAX];
 	uint32_t slots[RUNS_MAX];
+	uint64_t comebacks[16]; /* by worker slot, at its last spawn */
 	bool browser_run[RUNS_MAX];
 	bool calm; /* no more faults */
 	bool database_up;
@@ -122,8 +132,34 @@ static bool is_task(const struct sim *s, uint32_t slot)
 	return s->world->workers[slot].config->kind == WORKER_TASK;
 }
 
+static bool restarts_with(const struct worker *other, const char *name)
+{
+	for (size_t i = 0; i < other->config->n_restart_with; i++) {
+		struct config_ref ref = other->config->restart_with[i];
+		if (ref.thing == THING_WORKER && strcmp(other->source->workers[ref.index].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Who comes back finds nobody of its group still up who was there before. */
+static void check_group(struct sim *s, uint32_t slot)
+{
+	const struct worker *me = &s->world->workers[slot];
+	const struct worker_run *last = worker_last_run(me);
+	bool comeback = me->comebacks > s->comebacks[slot];
+	s->comebacks[slot] = me->comebacks;
+	for (size_t i = 0; comeback && i < s->world->n_workers; i++) {
+		const struct worker *other = &s->world->workers[i];
+		bool older = worker_is_up(other) && other->run < last->run;
+		CHECK(s, !older || !restarts_with(other, me->config->name), "%s came back before %s was down", me->name,
+			other->name);
+	}
+}
+
 static void spawn(struct sim *s, const struct effect *e)
 {
+	check_group(s, e->slot);
 	CHECK(s, e->run < RUNS_MAX, "more runs than expected");
 	for (uint64_t run = 1; run < e->run; run++)
 		CHECK(s, s->slots[run] != e->slot || s->browser_run[run] || !is_there(s, run),
@@ -163,6 +199,50 @@ static void check_worker(struct sim *s, const struct effect *e)
 	checked.checked.probe = (enum probe)e->value;
 	checked.checked.ok = s->calm || !chance(s, 15);
 	later(s, a_while(s, 50), checked);
+}
+
+/* A watchdog that is fed, most of the time: with each question for the progress. */
+static void feed(struct sim *s, const struct effect *e)
+{
+	struct event fed = answer(e, EVENT_WORKER_NOTIFIED);
+	fed.notified.bits = NOTIFIED_WATCHDOG;
+	if (s->lives[e->run] == LIFE_RUNS && (s->calm || chance(s, 95)))
+		later(s, 1000 + a_while(s, 500), fed);
+}
+
+static void inspect(struct sim *s, const struct effect *e)
+{
+	struct event inspected = answer(e, EVENT_WORKER_INSPECTED);
+	inspected.inspected.stopped = !s->calm && chance(s, 10);
+	inspected.inspected.pressure_percent = (int)random_below(&s->random, 101);
+	if (s->calm || chance(s, 90))
+		later(s, a_while(s, 1000), inspected);
+}
+
+static void ask_progress(struct sim *s, const struct effect *e)
+{
+	struct event progressed = answer(e, EVENT_WORKER_PROGRESSED);
+	progressed.progressed.ok = s->database_up;
+	progressed.progressed.value = s->calm || chance(s, 30) ? (double)s->now : 7;
+	later(s, a_while(s, 500), progressed);
+}
+
+static void measure(struct sim *s, const struct effect *e)
+{
+	struct event measured = answer(e, EVENT_WORKER_MEASURED);
+	measured.memory_bytes = !s->calm && chance(s, 40) ? (int64_t)2 << 30 : 1 << 20;
+	later(s, a_while(s, 500), measured);
+}
+
+/* One that runs until it is forgotten, or that ends the worker itself. */
+static void run_stop_command(struct sim *s, const struct effect *e)
+{
+	struct event ended = answer(e, EVENT_WORKER_STOP_COMMAND);
+	ended.done = chance(s, 80);
+	if (s->calm || chance(s, 80))
+		later(s, a_while(s, 2000), ended);
+	if (chance(s, 20))
+		die(s, e->run, 0, a_while(s, 2000));
 }
 
 static void launch_browser(struct sim *s, const struct effect *e)
@@ -215,6 +295,19 @@ static void carry_out(struct sim *s, const struct effect *e)
 		break;
 	case EFFECT_WORKER_CHECK:
 		check_worker(s, e);
+		break;
+	case EFFECT_WORKER_INSPECT:
+		inspect(s, e);
+		break;
+	case EFFECT_WORKER_PROGRESS:
+		ask_progress(s, e);
+		feed(s, e);
+		break;
+	case EFFECT_WORKER_MEASURE:
+		measure(s, e);
+		break;
+	case EFFECT_WORKER_STOP_COMMAND:
+		run_stop_command(s, e);
 		break;
 	case EFFECT_VOLUME_PREPARE:
 		later(s, a_while(s, 50), answer(e, EVENT_VOLUME_PREPARED));

@@ -34,6 +34,7 @@ struct postgres_failure {
 /* Rows of an answer; valid within the call only. */
 struct postgres_rows;
 int postgres_count(const struct postgres_rows *rows);
+int postgres_columns(const struct postgres_rows *rows);
 /* NULL for a NULL. Borrowed. */
 const char *postgres_value(const struct postgres_rows *rows, int row, int column);
 

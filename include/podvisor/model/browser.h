@@ -95,6 +95,7 @@ struct browser {
 	struct restart restart;
 	enum browser_recycle cause;
 	uint64_t recycles[RECYCLE_COUNT];
+	uint64_t comebacks; /* runs that were ready, ended and are followed by another: takes its group along */
 	uint64_t leftovers; /* processes that had to be killed after the browser was gone, ever */
 	bool ever_ready;
 	struct histogram kill_seconds;

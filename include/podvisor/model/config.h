@@ -202,7 +202,9 @@ struct config_worker {
 	char *lease;
 	bool lease_spread, standby_warm;
 	enum database_loss on_database_loss; /* of a leased worker */
-	char **restart_with;
+	char **restart_with_names;
+	struct config_ref *restart_with; /* restart_with_names, resolved */
+	size_t n_restart_with;
 	bool critical;
 	struct config_worker_log log;
 	bool interactive; /* run -- COMMAND: keeps podvisor's own stdin, stdout and stderr */

@@ -18,6 +18,10 @@
 	X(EVENT_WORKER_GONE, "worker-gone")                     \
 	X(EVENT_WORKER_NOTIFIED, "worker-notified")             \
 	X(EVENT_WORKER_CHECKED, "worker-checked")               \
+	X(EVENT_WORKER_PROGRESSED, "worker-progressed")         \
+	X(EVENT_WORKER_MEASURED, "worker-measured")             \
+	X(EVENT_WORKER_INSPECTED, "worker-inspected")           \
+	X(EVENT_WORKER_STOP_COMMAND, "worker-stop-command")     \
 	/* volumes: slot */                                     \
 	X(EVENT_VOLUME_PREPARED, "volume-prepared")             \
 	X(EVENT_VOLUME_REFUSED, "volume-refused")               \
@@ -98,6 +102,16 @@ enum notify_bit {
 	NOTIFIED_EXTEND = 64,
 	NOTIFIED_MAINPID = 128,
 	NOTIFIED_ERRNO = 256,
+	NOTIFIED_WATCHDOG_USEC = 512,
+	NOTIFIED_TRIGGER = 1024,
+	NOTIFIED_FDSTORE = 2048,
+};
+
+/* Why a worker may not have answered in time. */
+struct event_inspection {
+	bool stopped; /* its main process: by a signal or a debugger */
+	int throttled_percent; /* of the time, by the cgroup's CPU limit; 0: not, or unknown */
+	int pressure_percent; /* of the last 10 s in which somebody waited for a CPU (PSI); 0: none, or unknown */
 };
 
 struct event {
@@ -114,14 +128,21 @@ struct event {
 		int killed; /* *_GONE: leftovers that had to be killed */
 		struct {
 			unsigned bits; /* enum notify_bit */
-			int64_t progress, extend_us, errno_value;
-			int mainpid;
+			int64_t progress, extend_us, errno_value, watchdog_us;
+			int mainpid; /* a process of the worker */
 		} notified; /* status in text */
 		struct {
 			enum probe probe;
 			bool ok;
 			int64_t took_us;
 		} checked; /* sentence of a failure in text */
+		struct {
+			bool ok;
+			double value; /* NAN: null */
+		} progressed; /* sentence of a failure in text */
+		int64_t memory_bytes; /* WORKER_MEASURED: PSS of the tree; -1: could not be measured */
+		struct event_inspection inspected;
+		bool done; /* WORKER_STOP_COMMAND: it ended well; else a sentence in text */
 		struct {
 			int64_t used_bytes, size_bytes;
 			int64_t used_inodes, size_inodes;

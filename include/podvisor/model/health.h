@@ -31,6 +31,8 @@ bool health_is_due(const struct health *h, const struct config_check *check, ms_
 void health_sent(struct health *h);
 /* Folds an answer in. Returns whether the verdict changed. */
 bool health_answered(struct health *h, const struct config_check *check, bool ok, const char *text, ms_t now);
+/* Forgives the misses: it turns bad after as many as at the beginning. */
+void health_excuse(struct health *h);
 /* When health_is_due next becomes true; CLOCK_NEVER while in flight or not configured. */
 ms_t health_next(const struct health *h, const struct config_check *check);
 

@@ -17,6 +17,11 @@
 	X(EFFECT_WORKER_SIGNAL, "worker-signal") /* slot, run, value: signal to the main process */   \
 	X(EFFECT_WORKER_KILL, "worker-kill") /* slot, run: SIGKILL to the whole tree */               \
 	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                     \
+	X(EFFECT_WORKER_FOLLOW, "worker-follow") /* slot, run, value: pid, the main process now */    \
+	X(EFFECT_WORKER_PROGRESS, "worker-progress") /* slot, run: ask progress.sql */                \
+	X(EFFECT_WORKER_MEASURE, "worker-measure") /* slot, run: the memory of its tree */            \
+	X(EFFECT_WORKER_INSPECT, "worker-inspect") /* slot, run: stacks to the log, and why */        \
+	X(EFFECT_WORKER_STOP_COMMAND, "worker-stop-command") /* slot, run */                          \
 	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                    \
 	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                    \
 	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                    \

@@ -18,8 +18,10 @@
 #include <stdint.h>
 
 #include "podvisor/model/config.h"
+#include "podvisor/model/doubt.h"
 #include "podvisor/model/event.h"
 #include "podvisor/model/health.h"
+#include "podvisor/model/progress.h"
 #include "podvisor/model/restart.h"
 #include "podvisor/model/turn.h"
 
@@ -53,6 +55,9 @@ enum worker_cause {
 	CAUSE_SPAWN, /* it could not be started */
 	CAUSE_STARTUP, /* its startup check failed */
 	CAUSE_LIVENESS, /* its liveness check failed */
+	CAUSE_PROGRESS, /* its work stood still */
+	CAUSE_MEMORY, /* its tree stayed above limits.memory */
+	CAUSE_GROUP, /* a thing that it restarts with came back */
 	CAUSE_DEPENDENCY, /* a thing it depends on was lost */
 	CAUSE_COMMAND, /* somebody asked */
 	CAUSE_RELOAD, /* its configuration changed */
@@ -72,8 +77,23 @@ struct worker_run {
 	int error; /* negative errno when it could not be started */
 	int killed; /* leftovers that had to be killed */
 	int64_t cpu_us, peak_bytes;
+	int said_errno; /* ERRNO= of sd_notify; 0: none */
 	enum worker_cause cause;
 };
+
+/* Its tree's memory against limits.memory: above in so many measurements in a row is too much. */
+#define WORKER_MEMORY_INTERVAL_MS 10000
+#define WORKER_MEMORY_STRIKES     3
+
+struct worker_memory {
+	ms_t due; /* of the next measurement; CLOCK_NEVER without a limit */
+	bool in_flight;
+	int strikes;
+	int64_t bytes; /* the last one */
+};
+
+/* Where stop.command stands. */
+enum worker_stop { WORKER_STOP_NONE, WORKER_STOP_COMMANDED, WORKER_STOP_TO_SIGNAL };
 
 struct worker {
 	const struct config_worker *config; /* borrowed from source */
@@ -93,11 +113,19 @@ struct worker {
 
 	uint64_t run; /* 0: no process */
 	int pid;
-	bool main_ended, notified_ready, notified_stopping, killing;
+	bool main_ended, notified_ready, notified_stopping, reloading, killing;
+	bool watching; /* it has started: watchdog, progress and memory count */
+	bool follow; /* it named another main process: the shim has to be told */
+	enum worker_stop stop_step;
 	ms_t started_at, ready_at; /* of this run; 0: not yet */
 	ms_t stop_deadline; /* SIGKILL then */
 	ms_t not_before; /* back-off: no start earlier */
-	ms_t watchdog_at; /* liveness by notification: bad from then on */
+	ms_t watchdog_at; /* liveness by notification: bad from then on; CLOCK_NEVER: off */
+	ms_t watchdog_span; /* of this run: liveness.timeout, or what WATCHDOG_USEC= said; 0: off */
+	bool triggered; /* WATCHDOG=trigger */
+	struct doubt doubt;
+	struct progress progress;
+	struct worker_memory memory;
 	ms_t spread_until; /* after a database came back: not all at once */
 	struct health checks[PROBE_COUNT];
 	struct restart restart;
@@ -107,6 +135,8 @@ struct worker {
 	uint64_t n_runs;
 	uint64_t restarts[CAUSE_COUNT];
 	uint64_t exits_ok, exits_failed, exits_signaled; /* exits_total by kind of status */
+	uint64_t comebacks; /* runs that ended and are followed by another: takes its group along */
+	uint64_t partners_seen; /* comebacks of those in restart_with, as last looked at */
 	bool ever_ready;
 	ms_t lost_at; /* since when a dependency is missing, for grace; 0: none is */
 };
@@ -117,6 +147,10 @@ void worker_init(struct worker *w, struct config *source, const struct config_wo
 void worker_fini(struct worker *w);
 /* Takes another configuration; a running worker that differs is started anew. */
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t);
+
+/* comebacks: of those that it restarts with, summed up; when there are more than
+ * before and it runs, it is to be started anew. */
+void worker_follow_group(struct worker *w, uint64_t comebacks);
 
 /* A process of it exists, or may exist. */
 bool worker_is_up(const struct worker *w);

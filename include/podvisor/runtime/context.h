@@ -11,12 +11,14 @@ struct reaper;
 
 /* Where the output of processes goes (runtime/logs behind it). open returns the
  * write end of a pipe, which the caller gives to the child and closes; stream 0
- * is stdout, 1 stderr; config may be NULL. ended: nothing of that run is left. */
+ * is stdout, 1 stderr; config may be NULL. ended: nothing of that run is left. say:
+ * a line of podvisor's own about a thing, of n bytes. */
 struct output {
 	void *ctx;
 	int (*open)(void *ctx, const char *name, uint32_t slot, uint64_t run, int stream,
 		const struct config_worker_log *config, struct err *err);
 	void (*ended)(void *ctx, uint64_t run);
+	void (*say)(void *ctx, enum log_level level, enum thing thing, const char *subject, const char *line, size_t n);
 };
 
 struct context {

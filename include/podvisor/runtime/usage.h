@@ -1,6 +1,6 @@
 /* usage owns the figures of what each worker uses: measured in the thread pool
  * when somebody asks, and at most every few seconds. Nothing is measured while
- * nobody looks. */
+ * nobody looks and no worker has a memory limit. */
 #ifndef PODVISOR_RUNTIME_USAGE_H
 #define PODVISOR_RUNTIME_USAGE_H
 
@@ -17,6 +17,9 @@ int usage_new(struct usage **out, const struct context *c, struct err *err) MUST
  * USAGE_MAX_AGE_MS or it is under way. The figures stand there a moment later.
  */
 void usage_ask(struct usage *u);
+/* EFFECT_WORKER_MEASURE: measures anew whatever the figures' age, and answers every
+ * worker that has a memory limit with EVENT_WORKER_MEASURED. */
+void usage_do(struct usage *u, const struct effect *e);
 /* After each turn of the world: adds up what runs used that have ended. */
 void usage_turned(struct usage *u);
 /* NULL is fine. */

@@ -286,7 +286,8 @@ static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 		{11, 93, "workers.indexer.readiness.interval",
 			"\"0s\" is too small (expected " A_DURATION ", at least \"10ms\")"},
 		{12, 19, "workers.indexer.liveness", "checks nothing (expected one of " ONE_KIND},
-		{13, 7, "workers.indexer.progress", "is not available in this version"},
+		{13, 19, "workers.indexer.progress",
+			"takes its number from nowhere (expected one of \"sql\", \"notify\")"},
 		{14, 21, "workers.indexer.depends_on",
 			"the workers wait for each other in a circle: indexer -> indexer"},
 		{16, 5, "workers.indexer.1", "\"indexer.1\" is also the name of an instance of the worker \"indexer\""},
@@ -543,6 +544,33 @@ static void two_separate_cycles_are_both_named(void **state)
 	assert_string_equal(report.items[1].path, "workers.c.depends_on");
 }
 
+static void progress_takes_its_number_from_one_place(void **state)
+{
+	(void)state;
+	assert_one("{" W ", 'progress': {}}}}", "workers.a.progress",
+		"takes its number from nowhere (expected one of \"sql\", \"notify\")");
+	assert_one("{" W ", 'progress': {'sql': 'select 1'}}}}", "workers.a.progress.postgres",
+		"is missing (the key \"postgres\" is required)");
+	assert_one("{" W ", 'progress': {'sql': 'select 1', 'postgres': 'main'}}}}", "workers.a.progress.postgres",
+		"there is no postgres of the name \"main\" (expected one that is configured)");
+}
+
+static void restart_with_names_others_that_are_there(void **state)
+{
+	(void)state;
+	struct config *c = parse_quoted("{'workers': {'a': {'command': ['x'], 'restart_with': ['b', 'worker:c']}, 'b': "
+					"{'command': ['x']}, 'c': {'command': ['x'], 'restart_with': ['a']}}}");
+	assert_non_null(c);
+	assert_int_equal(c->workers[0].n_restart_with, 2);
+	assert_int_equal(c->workers[0].restart_with[1].thing, THING_WORKER);
+	assert_int_equal(c->workers[0].restart_with[1].index, 2);
+	config_release(c);
+	assert_one("{" W ", 'restart_with': ['worker:a']}}}", "workers.a.restart_with",
+		"names the worker itself (expected others that it restarts with)");
+	assert_one("{" W ", 'restart_with': ['z']}}}", "workers.a.restart_with[0]",
+		"there is no worker of the name \"z\" (expected one that is configured)");
+}
+
 /* What this version does not do yet is refused, not ignored. */
 static void nothing_is_accepted_that_is_not_there(void **state)
 {
@@ -555,10 +583,6 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"worker", "'lease': {'name': 'x', 'spread': true}", "workers.a.lease"},
 		{"worker", "'standby': 'warm'", "workers.a.standby"},
 		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"},
-		{"worker", "'progress': {'notify': true}", "workers.a.progress"},
-		{"worker", "'limits': {'memory': '1Gi'}", "workers.a.limits.memory"},
-		{"worker", "'restart_with': ['a']", "workers.a.restart_with"},
-		{"worker", "'stop': {'command': ['x']}", "workers.a.stop.command"},
 		{"worker", "'log': {'multiline': 'x'}", "workers.a.log.multiline"},
 		{"worker", "'log': {'rate': 5}", "workers.a.log.rate"},
 		{"volume", "'purge': ['**']", "volumes.v.purge"}, {"volume", "'min_age': '1m'", "volumes.v.min_age"},
@@ -866,7 +890,7 @@ static void a_worker_has_the_defaults_of_the_contract(void **state)
 	assert_false(w->lease_spread);
 	assert_false(w->standby_warm);
 	assert_int_equal(w->on_database_loss, DATABASE_LOSS_STOP);
-	assert_null(w->restart_with[0]);
+	assert_null(w->restart_with_names[0]);
 	assert_false(w->critical);
 	assert_int_equal(w->log.format, WORKER_LOG_AUTO);
 	assert_int_equal(w->log.max_line_bytes, 16384);
@@ -1179,7 +1203,7 @@ static void assert_every_key(const json_t *properties, const char *full)
 /* Sections of planned keys alone are not in the file that sets all others. */
 static bool is_planned(const char *definition)
 {
-	static const char *const planned[] = {"progress", "recycle", "overlap", "janitor", "lease", "memory"};
+	static const char *const planned[] = {"recycle", "overlap", "janitor", "lease", "memory"};
 	for (size_t i = 0; i < COUNT(planned); i++)
 		if (strcmp(planned[i], definition) == 0)
 			return true;
@@ -1345,6 +1369,8 @@ int main(void)
 		cmocka_unit_test(what_only_one_may_have_is_not_given_twice),
 		cmocka_unit_test(no_more_restarts_are_counted_than_can_be_remembered),
 		cmocka_unit_test(two_separate_cycles_are_both_named),
+		cmocka_unit_test(progress_takes_its_number_from_one_place),
+		cmocka_unit_test(restart_with_names_others_that_are_there),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
 		cmocka_unit_test(variables_files_and_dollars_are_replaced),
 		cmocka_unit_test(what_cannot_be_replaced_is_named),

@@ -104,6 +104,15 @@ static void checked(struct bench *b, enum probe probe, bool ok)
 	tell(b, e);
 }
 
+static const struct event_inspection hung, starved = {.pressure_percent = 90};
+
+/* It is looked at, and that is what is seen. */
+static void inspected(struct bench *b, struct event_inspection facts)
+{
+	expect(b, EFFECT_WORKER_INSPECT);
+	tell(b, (struct event){.kind = EVENT_WORKER_INSPECTED, .inspected = facts});
+}
+
 static void expect_state(const struct bench *b, enum worker_state state)
 {
 	assert_string_equal(worker_state_name(b->worker.state), worker_state_name(state));
@@ -364,10 +373,18 @@ static void a_bad_liveness_check_restarts_it_even_when_it_exits_with_0(void **st
 	started(b);
 	expect(b, EFFECT_WORKER_CHECK);
 	checked(b, PROBE_LIVENESS, false);
+	inspected(b, hung);
 	expect(b, EFFECT_WORKER_SIGNAL);
 	ended(b, 0);
 	expect(b, EFFECT_WORKER_SPAWN);
 	assert_int_equal(b->worker.restarts[CAUSE_LIVENESS], 1);
+}
+
+static void notified(struct bench *b, unsigned bits)
+{
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = bits;
+	tell(b, e);
 }
 
 static void a_watchdog_that_is_not_fed_restarts_it(void **state)
@@ -376,14 +393,377 @@ static void a_watchdog_that_is_not_fed_restarts_it(void **state)
 	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
 	started(b);
 	b->turn.now += 4000;
-	struct event fed = {.kind = EVENT_WORKER_NOTIFIED};
-	fed.notified.bits = NOTIFIED_WATCHDOG;
-	tell(b, fed);
+	notified(b, NOTIFIED_WATCHDOG);
+	b->turn.now += 4999;
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, b->turn.now + 1);
+	b->turn.now += 1;
+	inspected(b, hung);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	assert_int_equal(b->worker.cause, CAUSE_LIVENESS);
+	assert_string_equal(b->worker.reason, "no WATCHDOG=1 for 5000 ms");
+}
+
+static void a_ping_that_was_under_way_saves_it(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	started(b);
+	b->turn.now += 5000;
+	expect(b, EFFECT_WORKER_INSPECT);
+	notified(b, NOTIFIED_WATCHDOG);
+	struct event e = {.kind = EVENT_WORKER_INSPECTED, .inspected = hung};
+	tell(b, e);
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
+static void a_starved_worker_s_watchdog_is_stretched_once_and_told(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	started(b);
+	b->turn.now += 5000;
+	inspected(b, starved);
+	assert_null(plan(b));
+	assert_string_equal(journal_get(&b->journal, b->journal.last_seq)->what, "stretched");
 	b->turn.now += 4999;
 	assert_null(plan(b));
 	b->turn.now += 1;
+	inspected(b, starved);
+	expect(b, EFFECT_WORKER_SIGNAL);
+}
+
+static void a_stopped_worker_is_killed_at_once_for_it_hears_no_signal(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	started(b);
+	b->turn.now += 5000;
+	inspected(b, (struct event_inspection){.stopped = true, .pressure_percent = 100});
+	plan_clear(&b->plan);
+	worker_plan(&b->worker, &b->gate, &b->next_run, &b->turn);
+	assert_int_equal(b->plan.count, 2);
+	assert_int_equal(b->plan.effects[0].kind, EFFECT_WORKER_SIGNAL);
+	assert_int_equal(b->plan.effects[1].kind, EFFECT_WORKER_KILL);
+}
+
+static void an_inspection_without_an_answer_does_not_save_it(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	started(b);
+	b->turn.now += 5000;
+	expect(b, EFFECT_WORKER_INSPECT);
+	b->turn.now += DOUBT_PATIENCE_MS;
+	expect(b, EFFECT_WORKER_SIGNAL);
+}
+
+static void its_watchdog_begins_when_it_has_started(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){.kind = CHECK_NOTIFY, .timeout = 5000};
+	b->config.startup = (struct config_check){
+		.kind = CHECK_FILE, .interval = 10000, .success_threshold = 1, .failure_threshold = 9};
+	started(b);
+	expect(b, EFFECT_WORKER_CHECK);
+	b->turn.now += 20000;
+	assert_null(plan(b));
+	checked(b, PROBE_STARTUP, true);
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, b->turn.now + 5000);
+}
+
+static void it_may_change_its_watchdog_or_turn_it_off(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_WATCHDOG_USEC;
+	e.notified.watchdog_us = 1500;
+	tell(b, e);
+	assert_int_equal(b->worker.watchdog_span, 2);
+	e.notified.watchdog_us = 0;
+	tell(b, e);
+	b->turn.now += 100000;
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
+static void it_may_ask_for_its_end_as_a_watchdog_failure(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	notified(b, NOTIFIED_TRIGGER);
+	inspected(b, starved);
 	expect(b, EFFECT_WORKER_SIGNAL);
 	assert_int_equal(b->worker.cause, CAUSE_LIVENESS);
+}
+
+static void a_worker_that_says_that_it_stops_gets_no_signal_but_a_deadline(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	notified(b, NOTIFIED_STOPPING);
+	expect_state(b, WORKER_STOPPING);
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, b->turn.now + 10000);
+	b->turn.now += 10000;
+	expect(b, EFFECT_WORKER_KILL);
+	ended(b, SIGKILL);
+	expect(b, EFFECT_WORKER_SPAWN);
+	assert_int_equal(b->worker.restarts[CAUSE_EXIT], 1);
+}
+
+static void a_reload_of_its_own_is_shown_and_keeps_it_ready(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	notified(b, NOTIFIED_RELOADING);
+	expect_state(b, WORKER_READY);
+	assert_string_equal(b->worker.reason, "pid 42, reloading");
+	notified(b, NOTIFIED_READY);
+	assert_string_equal(b->worker.reason, "pid 42");
+}
+
+static void another_main_process_is_followed(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_MAINPID;
+	e.notified.mainpid = 43;
+	tell(b, e);
+	plan_clear(&b->plan);
+	worker_plan(&b->worker, &b->gate, &b->next_run, &b->turn);
+	assert_int_equal(b->plan.count, 1);
+	assert_int_equal(b->plan.effects[0].kind, EFFECT_WORKER_FOLLOW);
+	assert_int_equal(b->plan.effects[0].value, 43);
+	assert_int_equal(b->worker.pid, 43);
+	assert_null(plan(b));
+}
+
+static void its_errno_stands_in_how_it_ended(void **state)
+{
+	struct bench *b = *state;
+	char text[96];
+	started(b);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_ERRNO;
+	e.notified.errno_value = ENOENT;
+	tell(b, e);
+	ended(b, 0x100);
+	worker_describe_end(worker_last_run(&b->worker), text, sizeof(text));
+	assert_string_equal(text, "exited with code 1: No such file or directory");
+}
+
+/* ---- progress and memory ---- */
+
+static void work_that_stands_still_restarts_it(void **state)
+{
+	struct bench *b = *state;
+	b->config.progress = (struct config_progress){.present = true, .notify = true, .stalled_after = 60000};
+	started(b);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_PROGRESS;
+	e.notified.progress = 7;
+	b->turn.now += 59000;
+	tell(b, e);
+	b->turn.now += 59000;
+	tell(b, e);
+	assert_null(plan(b));
+	b->turn.now += 1000;
+	inspected(b, hung);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+	assert_int_equal(b->worker.restarts[CAUSE_PROGRESS], 1);
+}
+
+static void work_that_stands_still_may_be_reported_only(void **state)
+{
+	struct bench *b = *state;
+	b->config.progress = (struct config_progress){
+		.present = true, .notify = true, .stalled_after = 60000, .action = PROGRESS_REPORT};
+	started(b);
+	b->turn.now += 60000;
+	assert_null(plan(b));
+	assert_string_equal(journal_get(&b->journal, b->journal.last_seq)->what, "stalled");
+	uint64_t told = b->journal.last_seq;
+	b->turn.now += 60000;
+	assert_null(plan(b));
+	assert_int_equal(b->journal.last_seq, told);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_PROGRESS;
+	tell(b, e);
+	assert_string_equal(journal_get(&b->journal, b->journal.last_seq)->text, "its work moves forward again: 0");
+	expect_state(b, WORKER_READY);
+}
+
+static void progressed(struct bench *b, bool ok, double value)
+{
+	struct event e = {.kind = EVENT_WORKER_PROGRESSED, .text = "postgres:main is down"};
+	e.progressed.ok = ok;
+	e.progressed.value = value;
+	tell(b, e);
+}
+
+static void its_query_is_asked_and_its_failures_are_told_once(void **state)
+{
+	struct bench *b = *state;
+	b->config.progress = (struct config_progress){.present = true, .stalled_after = 60000, .interval = 10000};
+	started(b);
+	expect(b, EFFECT_WORKER_PROGRESS);
+	progressed(b, false, 0);
+	uint64_t told = b->journal.last_seq;
+	assert_string_equal(journal_get(&b->journal, told)->text, "its progress cannot be read: postgres:main is down");
+	b->turn.now += 10000;
+	expect(b, EFFECT_WORKER_PROGRESS);
+	progressed(b, false, 0);
+	assert_int_equal(b->journal.last_seq, told);
+	for (int i = 0; i < 7; i++) {
+		b->turn.now += 10000;
+		expect(b, EFFECT_WORKER_PROGRESS);
+		progressed(b, true, 5);
+		if (i < 6)
+			assert_null(plan(b));
+	}
+	inspected(b, hung);
+	expect(b, EFFECT_WORKER_SIGNAL);
+}
+
+static void measured(struct bench *b, int64_t bytes)
+{
+	struct event e = {.kind = EVENT_WORKER_MEASURED};
+	b->turn.now += WORKER_MEMORY_INTERVAL_MS;
+	expect(b, EFFECT_WORKER_MEASURE);
+	e.memory_bytes = bytes;
+	tell(b, e);
+}
+
+static void memory_that_stays_above_restarts_it_in_order(void **state)
+{
+	struct bench *b = *state;
+	b->config.limits.memory_bytes = 512 << 20;
+	started(b);
+	measured(b, 600 << 20);
+	measured(b, 600 << 20);
+	measured(b, 500 << 20);
+	measured(b, 600 << 20);
+	measured(b, -1);
+	measured(b, 600 << 20);
+	assert_null(plan(b));
+	measured(b, 600 << 20);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	assert_string_equal(b->worker.reason, "its processes use 600Mi of memory, more than limits.memory 512Mi");
+	ended(b, 0);
+	assert_int_equal(b->worker.restarts[CAUSE_MEMORY], 1);
+}
+
+/* ---- stop.command ---- */
+
+static char *stop_command[] = {(char *)"quit", NULL};
+
+static void command_ended(struct bench *b, bool done)
+{
+	tell(b, (struct event){.kind = EVENT_WORKER_STOP_COMMAND, .done = done, .text = "exited with code 1"});
+}
+
+static void a_stop_command_runs_before_the_signal(void **state)
+{
+	struct bench *b = *state;
+	b->config.stop.command = stop_command;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_STOP_COMMAND);
+	command_ended(b, true);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	expect_state(b, WORKER_STOPPED);
+}
+
+static void a_stop_command_that_fails_is_told_and_the_signal_follows(void **state)
+{
+	struct bench *b = *state;
+	b->config.stop.command = stop_command;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_STOP_COMMAND);
+	command_ended(b, false);
+	assert_string_equal(
+		journal_get(&b->journal, b->journal.last_seq)->text, "its stop command failed: exited with code 1");
+	expect(b, EFFECT_WORKER_SIGNAL);
+}
+
+static void a_stop_command_that_hangs_does_not_delay_the_kill(void **state)
+{
+	struct bench *b = *state;
+	b->config.stop.command = stop_command;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_STOP_COMMAND);
+	b->turn.now += 9999;
+	assert_null(plan(b));
+	b->turn.now += 1;
+	expect(b, EFFECT_WORKER_KILL);
+	command_ended(b, true);
+	assert_null(plan(b));
+}
+
+static void a_worker_that_its_stop_command_ended_needs_no_signal(void **state)
+{
+	struct bench *b = *state;
+	b->config.stop.command = stop_command;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_RESTART});
+	expect(b, EFFECT_WORKER_STOP_COMMAND);
+	ended(b, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
+/* ---- groups ---- */
+
+static void it_restarts_when_one_of_its_group_comes_back_once(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	worker_follow_group(&b->worker, 0);
+	assert_null(plan(b));
+	worker_follow_group(&b->worker, 1);
+	expect(b, EFFECT_WORKER_SIGNAL);
+	worker_follow_group(&b->worker, 1);
+	ended(b, 0);
+	worker_follow_group(&b->worker, 1);
+	expect(b, EFFECT_WORKER_SPAWN);
+	tell(b, (struct event){.kind = EVENT_WORKER_STARTED, .pid = 43});
+	worker_follow_group(&b->worker, 1);
+	assert_null(plan(b));
+	assert_int_equal(b->worker.restarts[CAUSE_GROUP], 1);
+}
+
+static void a_group_that_came_back_while_it_was_down_is_old_news(void **state)
+{
+	struct bench *b = *state;
+	worker_follow_group(&b->worker, 3);
+	started(b);
+	worker_follow_group(&b->worker, 3);
+	assert_null(plan(b));
+	worker_follow_group(&b->worker, 2); /* one of them is no longer configured */
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
+static void only_an_end_that_is_followed_by_another_run_is_a_comeback(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	ended(b, SIGKILL);
+	assert_int_equal(b->worker.comebacks, 1);
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	assert_int_equal(b->worker.comebacks, 1);
 }
 
 static void a_stopping_worker_may_ask_for_more_time(void **state)
@@ -546,6 +926,28 @@ int main(void)
 		TEST(a_stop_that_is_asked_for_during_back_off_holds),
 		TEST(a_bad_liveness_check_restarts_it_even_when_it_exits_with_0),
 		TEST(a_watchdog_that_is_not_fed_restarts_it),
+		TEST(a_ping_that_was_under_way_saves_it),
+		TEST(a_starved_worker_s_watchdog_is_stretched_once_and_told),
+		TEST(a_stopped_worker_is_killed_at_once_for_it_hears_no_signal),
+		TEST(an_inspection_without_an_answer_does_not_save_it),
+		TEST(its_watchdog_begins_when_it_has_started),
+		TEST(it_may_change_its_watchdog_or_turn_it_off),
+		TEST(it_may_ask_for_its_end_as_a_watchdog_failure),
+		TEST(a_worker_that_says_that_it_stops_gets_no_signal_but_a_deadline),
+		TEST(a_reload_of_its_own_is_shown_and_keeps_it_ready),
+		TEST(another_main_process_is_followed),
+		TEST(its_errno_stands_in_how_it_ended),
+		TEST(work_that_stands_still_restarts_it),
+		TEST(work_that_stands_still_may_be_reported_only),
+		TEST(its_query_is_asked_and_its_failures_are_told_once),
+		TEST(memory_that_stays_above_restarts_it_in_order),
+		TEST(a_stop_command_runs_before_the_signal),
+		TEST(a_stop_command_that_fails_is_told_and_the_signal_follows),
+		TEST(a_stop_command_that_hangs_does_not_delay_the_kill),
+		TEST(a_worker_that_its_stop_command_ended_needs_no_signal),
+		TEST(it_restarts_when_one_of_its_group_comes_back_once),
+		TEST(a_group_that_came_back_while_it_was_down_is_old_news),
+		TEST(only_an_end_that_is_followed_by_another_run_is_a_comeback),
 		TEST(a_stopping_worker_may_ask_for_more_time),
 		TEST(in_a_shutdown_it_stops_only_when_nobody_needs_it_any_more),
 		TEST(a_lost_dependency_pauses_it_after_the_grace_and_it_comes_back),
