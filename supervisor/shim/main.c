@@ -128,14 +128,17 @@ static void follow(struct shim *s, pid_t pid)
 	s->main_pid = pid;
 }
 
-/* Its parent, not we, learns how it ended: 0 is as good as any. */
+/* It ended as somebody else's child. While its parent has not waited for it, it becomes
+ * ours, and tells its code, when the parent is killed with the rest of the tree. Else
+ * its parent, not we, has learnt how it ended: 0 is as good as any. */
 static void main_vanished(struct shim *s)
 {
-	siginfo_t info;
 	struct rusage none = {0};
-	if (waitid(P_PID, (id_t)s->main_pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-		main_ended(s, 0, &none);
 	forget_main_fd(s);
+	if (kill(s->main_pid, 0) == 0)
+		s->killing = true;
+	else
+		main_ended(s, 0, &none);
 }
 
 /* Whether there is still a child, which is: whether anything of the tree lives. */
