@@ -1,5 +1,6 @@
 #include "podvisor/control/metrics.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "podvisor/model/verdict.h"
@@ -161,6 +162,21 @@ static void put_worker_fds(struct scrape *c)
 	const struct worker *w = c->worker;
 	if (usage_of(c, w))
 		openmetrics_count(&c->m, usage_of(c, w)->open_fds, LABELS({"worker", w->name}));
+}
+
+/* A number that is not there (null, not told yet) has no sample. */
+static void put_worker_progress(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	if (w->progress.counting && w->progress.known && !isnan(w->progress.value))
+		openmetrics_number(&c->m, w->progress.value, LABELS({"worker", w->name}));
+}
+
+static void put_worker_progress_age(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	if (w->progress.counting)
+		openmetrics_number(&c->m, (double)(c->s->now - w->progress.since) / 1000, LABELS({"worker", w->name}));
 }
 
 static void put_worker_processes(struct scrape *c)
@@ -542,6 +558,10 @@ static const struct family {
 	{"podvisor_worker_open_fds", GAUGE, NULL, WORKER, "Open file descriptors of all the worker's processes.",
 		put_worker_fds},
 	{"podvisor_worker_processes", GAUGE, NULL, WORKER, "Processes of the worker.", put_worker_processes},
+	{"podvisor_worker_progress", GAUGE, NULL, WORKER, "The number that its work is judged by.",
+		put_worker_progress},
+	{"podvisor_worker_progress_age_seconds", GAUGE, "seconds", WORKER,
+		"Since that number last moved, or an age was last within its limit.", put_worker_progress_age},
 	{"podvisor_worker_log_lines", COUNTER, NULL, WORKER, "Lines that the worker has written.", put_log_lines},
 	{"podvisor_worker_log_dropped_lines", COUNTER, NULL, ONE,
 		"Lines dropped because stdout was slower than the workers.", put_log_dropped},

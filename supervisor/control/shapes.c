@@ -1,5 +1,6 @@
 #include "podvisor/control/shapes.h"
 
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -148,6 +149,17 @@ static json_t *shape_usage(const struct snapshot *s, size_t slot)
 		u->cpu_seconds, "open_fds", (json_int_t)u->open_fds, "processes", (json_int_t)u->processes);
 }
 
+static json_t *shape_progress(const struct snapshot *s, const struct worker *w)
+{
+	const struct progress *p = &w->progress;
+	char why[128];
+	if (!p->counting)
+		return json_null();
+	bool stalled = progress_is_stalled(p, &w->config->progress, s->now, why, sizeof(why));
+	return json_pack("{s:o,s:o,s:b,s:o}", "value", p->known && !isnan(p->value) ? json_real(p->value) : json_null(),
+		"age_seconds", seconds(s->now - p->since), "stalled", stalled, "trouble", text_or_null(p->trouble));
+}
+
 static const char *kind_name(enum worker_kind kind)
 {
 	static const char *const names[] = {[WORKER_SERVICE] = "service", [WORKER_TASK] = "task", [WORKER_JOB] = "job"};
@@ -182,6 +194,8 @@ json_t *shapes_worker(const struct snapshot *s, size_t slot, bool runs)
 		last ? shape_run(s, last) : json_null(), "checks", shape_checks(w), "usage", shape_usage(s, slot));
 	json_object_update(object, past);
 	json_decref(past);
+	json_object_set_new(object, "restart_with", list_of(w->config->restart_with_names));
+	json_object_set_new(object, "progress", shape_progress(s, w));
 	if (runs)
 		json_object_set_new(object, "runs", shape_runs(s, w));
 	return object;
