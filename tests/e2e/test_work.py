@@ -221,6 +221,20 @@ def test_a_worker_may_change_its_watchdog_and_end_itself_by_it(pods):
     assert pod.stop() == 0
 
 
+def test_no_watchdog_kills_a_worker_that_shares_its_cpus_with_hogs(pods):
+    """HOGS_S=120 in the environment makes it the two minutes of the contract."""
+    spell = os.environ.get("HOGS_S", "8")
+    pod = pods(workers(hog={"command": ["sh", "-c", "while :; do :; done"], "instances": 8},
+                       pinging={"command": PINGING, "instances": 4, "readiness": {"notify": True},
+                                "liveness": {"notify": True, "timeout": "2s"}},
+                       checked={"command": [TREE], "liveness": {"exec": ["true"], "interval": "500ms", "timeout": "2s"}},
+                       clock={"command": ["sleep", spell], "kind": "task"}))
+    pod.log("clock", "^succeeded", seconds=DEADLINE_S + 2 * int(spell))
+    assert not pod.find(msg="^stopping") or {line["worker"] for line in pod.find(msg="^stopping")} == {"clock"}, pod.tail()
+    assert all(len(pod.find(f"pinging.{i}", "^starting")) == 1 for i in range(4))
+    assert pod.stop() == 0
+
+
 # ---- memory ----
 
 def test_memory_above_the_limit_restarts_it_in_order(pods):
