@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { FINI_PATIENCE_MS = 1000 };
+
 static int64_t read_clock_ms(clockid_t id)
 {
 	struct timespec ts;
@@ -99,15 +101,34 @@ void loop_stop(struct loop *l)
 	uv_stop(&l->uv);
 }
 
+static void on_patience_over(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
+/* What the pool is still at calls back into memory that it owns. Bounded: work that
+ * hangs, or a handle that a part forgot, must not keep podvisor from ending. */
+static void close_the_rest(struct loop *l)
+{
+	uv_timer_t patience;
+	ms_t until = loop_now() + FINI_PATIENCE_MS;
+	uv_update_time(&l->uv);
+	uv_timer_init(&l->uv, &patience);
+	uv_timer_start(&patience, on_patience_over, FINI_PATIENCE_MS, 0);
+	uv_unref((uv_handle_t *)&patience);
+	while (uv_run(&l->uv, UV_RUN_ONCE) && loop_now() < until)
+		;
+	uv_close((uv_handle_t *)&patience, NULL);
+	uv_run(&l->uv, UV_RUN_NOWAIT);
+}
+
 void loop_fini(struct loop *l)
 {
 	uv_close((uv_handle_t *)&l->prepare, NULL);
 	uv_close((uv_handle_t *)&l->check, NULL);
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->again, NULL);
-	/* Bounded: a handle that a part forgot must not keep podvisor from ending. */
-	for (int i = 0; i < 1000 && uv_run(&l->uv, UV_RUN_NOWAIT); i++)
-		;
+	close_the_rest(l);
 	uv_loop_close(&l->uv);
 	free(l->queue);
 }

@@ -321,8 +321,10 @@ def test_the_named_main_process_is_the_run_from_then_on(pods, child):
     spawn = "pid = os.fork()\n" if child == "a child" else (
         "r, w = os.pipe()\nif os.fork() == 0:\n  p = os.fork()\n  if p: os.write(w, str(p).encode()); time.sleep(10000)\n"
         "  pid = 0\nelse: pid = int(os.read(r, 20))\n")
-    body = ("import signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(5))\n" + spawn +
-            "if pid == 0:\n  while True: time.sleep(10000)\n"
+    body = ("import signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(5))\nup = os.pipe()\n" + spawn +
+            # Python forgets in a new process which signals came before it was one.
+            "if pid == 0:\n  os.write(up[1], b'.')\n  while True: time.sleep(10000)\n"
+            "os.read(up[0], 1)\n"
             "r2, w2 = os.pipe()\n"
             "import array\n"
             "say(f'MAINPID={pid}')\n"

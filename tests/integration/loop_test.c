@@ -366,6 +366,33 @@ static void the_clocks_tell_milliseconds(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static int done; /* jobs of the pool that were told to be done */
+
+static void work_for_a_while(uv_work_t *work)
+{
+	(void)work;
+	usleep(200000);
+}
+
+static void on_done(uv_work_t *work, int status)
+{
+	(void)work, (void)status;
+	done++;
+}
+
+static void what_the_pool_is_still_at_is_told_before_the_loop_goes(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	struct err err;
+	uv_work_t work;
+	done = 0;
+	assert_int_equal(loop_init(&b.loop, on_turn, &b, &err), 0);
+	assert_int_equal(uv_queue_work(&b.loop.uv, &work, work_for_a_while, on_done), 0);
+	loop_fini(&b.loop);
+	assert_int_equal(done, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +409,7 @@ int main(void)
 		TEST(a_wish_outlives_a_storm_of_events),
 		TEST(lag_is_the_time_not_spent_waiting),
 		TEST(the_clocks_tell_milliseconds),
+		cmocka_unit_test(what_the_pool_is_still_at_is_told_before_the_loop_goes),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }
