@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "podvisor/io/library.h"
 
@@ -140,11 +141,35 @@ static int judge(CURL *easy, CURLcode result, struct err *err)
 	}
 }
 
-/* Until all are done, one failed, or somebody cancels. */
-static int perform(CURLM *multi, int cancel_fd, struct err *err)
+enum { TICK_MS = 250 };
+
+static int64_t now_ms(void)
 {
-	struct curl_waitfd cancel = {.fd = cancel_fd, .events = CURL_WAIT_POLLIN};
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Tells for how long nothing else is to happen. */
+static int tick(const struct http_call_wait *wait, int64_t *next)
+{
+	if (!wait->tick)
+		return 1000;
+	int64_t now = now_ms();
+	if (now >= *next) {
+		wait->tick(wait->ctx);
+		*next = now_ms() + TICK_MS;
+		return TICK_MS;
+	}
+	return (int)(*next - now);
+}
+
+/* Until all are done, one failed, or somebody cancels. */
+static int perform(CURLM *multi, const struct http_call_wait *wait, struct err *err)
+{
+	struct curl_waitfd cancel = {.fd = wait->cancel_fd, .events = CURL_WAIT_POLLIN};
 	int running = 1, waiting;
+	int64_t next = now_ms() + TICK_MS;
 	for (;;) {
 		if (curl.multi_perform(multi, &running))
 			return err_set(err, -EPROTO, "libcurl gave up");
@@ -156,7 +181,7 @@ static int perform(CURLM *multi, int cancel_fd, struct err *err)
 		if (!running)
 			return 0;
 		cancel.revents = 0;
-		if (curl.multi_poll(multi, &cancel, cancel_fd >= 0, 1000, NULL))
+		if (curl.multi_poll(multi, &cancel, wait->cancel_fd >= 0, tick(wait, &next), NULL))
 			return err_set(err, -EPROTO, "libcurl gave up");
 		if (cancel.revents)
 			return err_set(err, -ECANCELED, "cancelled");
@@ -165,6 +190,13 @@ static int perform(CURLM *multi, int cancel_fd, struct err *err)
 
 int http_call_all(
 	const char *socket_path, struct http_call *calls, size_t n, ms_t timeout_ms, int cancel_fd, struct err *err)
+{
+	const struct http_call_wait wait = {.cancel_fd = cancel_fd};
+	return http_call_all_waiting(socket_path, calls, n, timeout_ms, &wait, err);
+}
+
+int http_call_all_waiting(const char *socket_path, struct http_call *calls, size_t n, ms_t timeout_ms,
+	const struct http_call_wait *wait, struct err *err)
 {
 	int rc = load(err);
 	if (rc < 0)
@@ -181,7 +213,7 @@ int http_call_all(
 	if (!multi || !made)
 		rc = err_set(err, -ENOMEM, "out of memory");
 	if (rc == 0)
-		rc = perform(multi, cancel_fd, err);
+		rc = perform(multi, wait, err);
 	for (size_t i = 0; made && i < n && made[i]; i++) {
 		curl.multi_remove_handle(multi, made[i]);
 		curl.easy_cleanup(made[i]);

@@ -30,6 +30,16 @@ struct http_call {
 int http_call_all(const char *socket_path, struct http_call *calls, size_t n, ms_t timeout_ms, int cancel_fd,
 	struct err *err) MUST_CHECK;
 
+/* What else happens while answers are awaited. */
+struct http_call_wait {
+	int cancel_fd; /* as above */
+	void (*tick)(void *ctx); /* four times a second; may make calls of its own. NULL: none */
+	void *ctx;
+};
+/* The same. */
+int http_call_all_waiting(const char *socket_path, struct http_call *calls, size_t n, ms_t timeout_ms,
+	const struct http_call_wait *wait, struct err *err) MUST_CHECK;
+
 /* Appends text to target, percent-encoding what may not stand in one segment of
  * a path or one value of a query (RFC 3986 2.3: all but unreserved). */
 int http_call_escape(char *target, size_t size, const char *text) MUST_CHECK;
