@@ -65,15 +65,8 @@ static char *file(void *ctx, const char *path, struct err *err)
 	return taken;
 }
 
-static void tell(const char *path, const struct config_report *report, struct buf *mistakes, struct err *err)
+static void sum_up(const char *path, const struct config_report *report, struct err *err)
 {
-	for (size_t i = 0; i < report->count; i++) {
-		const struct config_mistake *m = &report->items[i];
-		buf_printf(mistakes, "%s:%d:%d: %s%s%s\n", path, m->line, m->column, m->path, m->path[0] ? ": " : "",
-			m->text);
-	}
-	if (report->more)
-		buf_printf(mistakes, "%s: and %zu more\n", path, report->more);
 	size_t all = report->count + report->more;
 	if (report->count == 0) {
 		err_set(err, -ENOMEM, "%s: out of memory", path);
@@ -84,20 +77,44 @@ static void tell(const char *path, const struct config_report *report, struct bu
 		first->path[0] ? ": " : "", first->text, all > 1 ? " (and more mistakes)" : "");
 }
 
-struct config *configuration_read(const char *path, struct buf *mistakes, struct err *err)
+static void tell(const char *path, const struct config_report *report, struct buf *mistakes, const struct err *err)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		const struct config_mistake *m = &report->items[i];
+		buf_printf(mistakes, "%s:%d:%d: %s%s%s\n", path, m->line, m->column, m->path, m->path[0] ? ": " : "",
+			m->text);
+	}
+	if (report->count == 0)
+		buf_printf(mistakes, "%s\n", err->text);
+	if (report->more)
+		buf_printf(mistakes, "%s: and %zu more\n", path, report->more);
+}
+
+struct config *configuration_check(const char *path, struct config_report *report, struct err *err)
 {
 	struct buf text;
+	report->count = report->more = 0;
 	buf_init(&text, 0);
-	if (read_file(path, CONFIGURATION_MAX_BYTES, &text, err) < 0) {
-		buf_printf(mistakes, "%s\n", err->text);
+	if (read_file(path, CONFIGURATION_MAX_BYTES, &text, err) < 0)
+		return NULL;
+	const struct config_source source = {.variable = variable, .file = file};
+	struct config *config = config_parse(buf_str(&text), text.len, &source, report);
+	buf_fini(&text);
+	if (!config)
+		sum_up(path, report, err);
+	return config;
+}
+
+struct config *configuration_read(const char *path, struct buf *mistakes, struct err *err)
+{
+	struct config_report *report = calloc(1, sizeof(*report));
+	if (!report) {
+		err_set(err, -ENOMEM, "%s: out of memory", path);
 		return NULL;
 	}
-	struct config_report *report = calloc(1, sizeof(*report));
-	const struct config_source source = {.variable = variable, .file = file};
-	struct config *config = report ? config_parse(buf_str(&text), text.len, &source, report) : NULL;
-	if (!config && report)
+	struct config *config = configuration_check(path, report, err);
+	if (!config)
 		tell(path, report, mistakes, err);
 	free(report);
-	buf_fini(&text);
 	return config;
 }

@@ -15,4 +15,8 @@
  * and blocks for as long as that takes: for starts and reloads. */
 struct config *configuration_read(const char *path, struct buf *mistakes, struct err *err) MUST_CHECK;
 
+/* The same with the mistakes as they are, in report (caller's memory, filled anew):
+ * NULL with an empty report when the file cannot be read, and err says why. */
+struct config *configuration_check(const char *path, struct config_report *report, struct err *err) MUST_CHECK;
+
 #endif
