@@ -180,6 +180,14 @@ static void take_snapshot(void *ctx, struct snapshot *out)
 		.started_at = pod->started_at};
 }
 
+static void tell_lines(struct pod *pod, enum log_level level, const char *lines)
+{
+	for (size_t n; *lines; lines += n + (lines[n] == '\n')) {
+		n = strcspn(lines, "\n");
+		logs_say(pod->logs, level, THING_POD, "", "%.*s", (int)n, lines);
+	}
+}
+
 static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 {
 	struct pod *pod = ctx;
@@ -188,16 +196,16 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	struct config *config = configuration_read(pod->config_path, out, err);
 	if (!config)
 		return err->code;
-	int rc = 0;
-	reload_preview(pod->world, config, out);
-	if (!dry_run) {
+	int rc = reload_preview(pod->world, config, out, err);
+	if (rc == 0 && !dry_run) {
 		rc = reload_apply(pod->world, config, loop_now(), err);
 		if (rc == 0)
 			logs_configure(pod->logs, &config->log);
-		else
-			buf_clear(out);
+		tell_lines(pod, LOG_INFO, rc == 0 ? buf_str(out) : "");
 		loop_ask(&pod->loop);
 	}
+	if (rc < 0)
+		buf_clear(out);
 	config_release(config);
 	return rc;
 }
@@ -205,8 +213,8 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 /* The first mistake is in the sentence of the refusal. */
 static void tell_further_mistakes(struct pod *pod, const char *mistakes)
 {
-	for (const char *at = strchr(mistakes, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
-		logs_say(pod->logs, LOG_ERROR, THING_POD, "", "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
+	const char *second = strchr(mistakes, '\n');
+	tell_lines(pod, LOG_ERROR, second ? second + 1 : "");
 }
 
 static void reload_and_tell(struct pod *pod)

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "config_table.h"
+#include "config_equal.h"
 #include "config_value.h"
 #include "config_walk.h"
 #include "podvisor/model/config.h"
@@ -83,6 +83,11 @@ static bool same_section(const struct config_section *section, void *a, void *b)
 static bool same(const struct config_section *section, const void *a, const void *b)
 {
 	return same_section(section, (void *)(uintptr_t)a, (void *)(uintptr_t)b);
+}
+
+bool config_equal_value(const struct config_key *key, void *a, void *b)
+{
+	return same_value(key, a, b);
 }
 
 bool config_equal(const struct config *a, const struct config *b)

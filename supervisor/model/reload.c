@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "podvisor/model/config_diff.h"
+
 #define UNCHANGED(part, n, equal)                                                                              \
 	static const char *changed_##part(const struct config *a, const struct config *b)                      \
 	{                                                                                                      \
@@ -106,26 +108,96 @@ int reload_apply(struct world *w, struct config *config, ms_t now, struct err *e
 	return 0;
 }
 
-void reload_preview(const struct world *w, const struct config *config, struct buf *out)
+/* ---- what it would do ---- */
+
+static bool any_instance_is_up(const struct world *w, const char *name)
 {
-	struct err err;
-	if (check_reloadable(w->config, config, &err) < 0) {
-		buf_printf(out, "refused: %s\n", err.text);
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && strcmp(w->workers[i].config->name, name) == 0 &&
+			worker_is_up(&w->workers[i]))
+			return true;
+	return false;
+}
+
+/* Of one instance and of several the names differ, so that one becomes the other by going and coming. */
+static bool restarts(const struct config_worker *a, const struct config_worker *b)
+{
+	return !config_worker_equal(a, b) || (a->instances > 1) != (b->instances > 1);
+}
+
+static void preview_changed(const struct world *w, const struct config_worker *a, const struct config *config,
+	const struct config_worker *b, struct buf *out)
+{
+	if (!restarts(a, b) && a->instances == b->instances)
 		return;
+	buf_printf(out, "~ worker %s: ", b->name);
+	config_diff_worker(w->config, a, config, b, out);
+	if (restarts(a, b))
+		buf_puts(out, any_instance_is_up(w, a->name) ? "; restarts" : "; does not run now");
+	buf_putc(out, '\n');
+}
+
+static void preview_workers(const struct world *w, const struct config *config, struct buf *out)
+{
+	const struct config *old = w->config;
+	for (size_t i = 0; i < config->n_workers; i++) {
+		const struct config_worker *b = &config->workers[i];
+		int was = find_in_config(old, b->name);
+		if (was >= 0)
+			preview_changed(w, &old->workers[was], config, b, out);
+		else if (b->instances > 1)
+			buf_printf(out, "+ worker %s: %d instances\n", b->name, b->instances);
+		else
+			buf_printf(out, "+ worker %s\n", b->name);
 	}
-	for (size_t i = 0; i < w->n_workers; i++) {
-		const struct worker *worker = &w->workers[i];
-		const struct config_worker *wanted = worker->config ? wanted_by(config, worker) : NULL;
-		if (worker->config && !wanted)
-			buf_printf(out, "worker %s: stop\n", worker->name);
-		else if (wanted && !config_worker_equal(worker->config, wanted))
-			buf_printf(out, "worker %s: restart\n", worker->name);
+	for (size_t i = 0; i < old->n_workers; i++)
+		if (find_in_config(config, old->workers[i].name) < 0)
+			buf_printf(out, "- worker %s\n", old->workers[i].name);
+}
+
+static void preview_browsers(const struct world *w, const struct config *config, struct buf *out)
+{
+	for (size_t i = 0; i < w->n_browsers; i++) {
+		const struct config_browser *a = w->browsers[i].config, *b = &config->browsers[i];
+		if (config_browser_equal(a, b))
+			continue;
+		buf_printf(out, "~ browser %s: ", b->name);
+		config_diff_browser(w->config, a, config, b, out);
+		buf_puts(out, browser_is_up(&w->browsers[i]) ? "; restarts\n" : "; does not run now\n");
 	}
-	for (size_t i = 0; i < config->n_workers; i++)
-		for (int k = 0; k < config->workers[i].instances; k++)
-			if (!has_instance(w, &config->workers[i], k))
-				buf_printf(out, "worker %s: start\n", config->workers[i].name);
-	for (size_t i = 0; i < w->n_browsers; i++)
-		if (!config_browser_equal(w->browsers[i].config, &config->browsers[i]))
-			buf_printf(out, "browser %s: restart\n", config->browsers[i].name);
+}
+
+/* What is read only when podvisor starts. */
+static const char *remark_on(const char *part, const struct config *a, const struct config *b)
+{
+	if (strcmp(part, "control") == 0)
+		return "; only when podvisor itself starts anew";
+	if (strcmp(part, "log") == 0 && a->log.buffer_bytes != b->log.buffer_bytes)
+		return "; the buffer only when podvisor itself starts anew";
+	return "";
+}
+
+static void preview_parts(const struct config *a, const struct config *b, struct buf *out)
+{
+	static const char *const parts[] = {"instance", "control", "log", "shutdown", "memory", "leases"};
+	struct buf changes;
+	buf_init(&changes, 4096);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		buf_clear(&changes);
+		config_diff_part(a, b, parts[i], &changes);
+		if (changes.len)
+			buf_printf(out, "~ %s: %s%s\n", parts[i], buf_str(&changes), remark_on(parts[i], a, b));
+	}
+	buf_fini(&changes);
+}
+
+int reload_preview(const struct world *w, const struct config *config, struct buf *out, struct err *err)
+{
+	int rc = check_reloadable(w->config, config, err);
+	if (rc < 0)
+		return rc;
+	preview_workers(w, config, out);
+	preview_browsers(w, config, out);
+	preview_parts(w->config, config, out);
+	return 0;
 }

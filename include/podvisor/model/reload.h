@@ -11,8 +11,13 @@
  * change in a running podvisor (control, volumes, postgres, gateway); nothing is
  * applied then. Holds config on success. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
-/* What reload_apply would do, one line each ("worker api: restart", "worker x:
- * start", "refused: ..."), into out; nothing when there is nothing to do. */
-void reload_preview(const struct world *w, const struct config *config, struct buf *out);
+/* What reload_apply would do, one line for each thing, into out; nothing when there is nothing to do:
+ *   + worker x
+ *   - worker y
+ *   ~ worker z: command, stop.timeout 10s -> 30s; restarts
+ *   ~ log: level info -> debug
+ * Secrets are not shown. Returns what reload_apply would return for parts that
+ * cannot change; out is then untouched. */
+int reload_preview(const struct world *w, const struct config *config, struct buf *out, struct err *err) MUST_CHECK;
 
 #endif

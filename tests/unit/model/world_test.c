@@ -288,17 +288,58 @@ static void a_reload_that_cannot_be_done_changes_nothing(void **state)
 	world_free(w);
 }
 
+/* What reload_preview says between two configurations, the first of which runs. */
+static void check_preview(const char *before, const char *after, const char *expected)
+{
+	struct world *w = world_of(before);
+	settle(w, 1);
+	struct config *config = parse(after);
+	struct buf out;
+	struct err err;
+	buf_init(&out, 4096);
+	assert_int_equal(reload_preview(w, config, &out, &err), 0);
+	assert_string_equal(buf_str(&out), expected);
+	buf_fini(&out);
+	config_release(config);
+	world_free(w);
+}
+
 static void the_preview_tells_what_a_reload_would_do(void **state)
 {
 	(void)state;
+	check_preview(two, two, "");
+	check_preview(two,
+		WORKERS("\"b\":{\"command\":[\"z\"],\"stop\":{\"timeout\":\"3s\"}},\"c\":{\"command\":[\"x\"]}"),
+		"~ worker b: command, stop.timeout 10s -> 3s; restarts\n+ worker c\n- worker a\n");
+	check_preview("{\"log\":{\"level\":\"info\"}}",
+		"{\"log\":{\"level\":\"debug\",\"buffer\":\"1Mi\"},\"shutdown\":{\"deadline\":\"30s\"},"
+		"\"control\":{\"token\":\"sesame\"},\"instance\":\"a\"}",
+		"~ instance: none -> a\n~ control: token; only when podvisor itself starts anew\n"
+		"~ log: level info -> debug, buffer 4Mi -> 1Mi; the buffer only when podvisor itself starts anew\n"
+		"~ shutdown: deadline 55s -> 30s\n");
+}
+
+static void the_preview_of_more_instances_restarts_nobody(void **state)
+{
+	(void)state;
+	check_preview(WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":2}"),
+		WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":4},\"b\":{\"command\":[\"x\"],\"instances\":2}"),
+		"~ worker a: instances 2 -> 4\n+ worker b: 2 instances\n");
+	check_preview(WORKERS("\"a\":{\"command\":[\"x\"]}"), WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":2}"),
+		"~ worker a: instances 1 -> 2; restarts\n");
+}
+
+static void the_preview_of_what_cannot_be_done_is_refused_as_the_reload_is(void **state)
+{
+	(void)state;
 	struct world *w = world_of(two);
-	settle(w, 1);
-	struct config *config = parse(WORKERS("\"b\":{\"command\":[\"z\"]},\"c\":{\"command\":[\"x\"]}"));
+	struct config *config = parse("{\"volumes\":{\"v\":{\"path\":\"/v\",\"size\":\"1Mi\"}}}");
 	struct buf out;
+	struct err err;
 	buf_init(&out, 4096);
-	reload_preview(w, config, &out);
-	assert_string_equal(buf_str(&out), "worker a: stop\nworker b: restart\nworker c: start\n");
-	buf_fini(&out);
+	assert_int_equal(reload_preview(w, config, &out, &err), -ENOTSUP);
+	assert_non_null(strstr(err.text, "volumes"));
+	assert_int_equal(out.len, 0);
 	config_release(config);
 	world_free(w);
 }
@@ -413,6 +454,8 @@ int main(void)
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
 		cmocka_unit_test(the_preview_tells_what_a_reload_would_do),
+		cmocka_unit_test(the_preview_of_more_instances_restarts_nobody),
+		cmocka_unit_test(the_preview_of_what_cannot_be_done_is_refused_as_the_reload_is),
 		cmocka_unit_test(ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_database),
 		cmocka_unit_test(an_excluded_name_does_not_count),
 		cmocka_unit_test(on_sigterm_it_stays_ready_until_the_listener_closes),
