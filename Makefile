@@ -68,7 +68,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
 .PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-all tidy-files format format-check \
-	layers cover fuzz fuzzers bench deps compile_commands.json install clean help FORCE
+	layers cover fuzz fuzzers bench deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -132,6 +132,8 @@ $(BUILD)/tidy/%.ok: supervisor/%.c $(BUILD)/obj/%.o .clang-tidy
 	clang-tidy --quiet $< -- -std=gnu11 $(CPPFLAGS) $(PC_CFLAGS) 2>$@.err || { cat $@.err; false; }
 	touch $@
 
+manual: programs ## Write docs/man/podvisor.1 and docs/commands.md out of the table of commands
+	docs/man/generate $(BUILD)/podvisor
 deps: ## Install the Debian packages that build, run and test podvisor
 	.ci/install
 compile_commands.json: ## The compilation database for editors
@@ -140,6 +142,9 @@ compile_commands.json: ## The compilation database for editors
 install: all ## Install into PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 $(BUILD)/podvisor $(DESTDIR)$(PREFIX)/bin/podvisor
 	install -D -m 755 $(BUILD)/podvisor-shim $(DESTDIR)$(PREFIX)/libexec/podvisor/podvisor-shim
+	install -D -m 644 docs/man/podvisor.1 $(DESTDIR)$(PREFIX)/share/man/man1/podvisor.1
+	$(BUILD)/podvisor completion bash > $(BUILD)/completion.bash
+	install -D -m 644 $(BUILD)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podvisor
 clean: ## Remove everything that was built
 	rm -rf $(BUILD) $(BUILD)-*/ compile_commands.json
 help: ## This list

@@ -1,7 +1,6 @@
 /* main wires the rooms together; it is the only file that knows everyone. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,7 +34,7 @@
 #include "podvisor/runtime/volumes.h"
 #include "podvisor/runtime/workers.h"
 
-enum { EXIT_USAGE = 64, EXIT_DEFECT = 70, EXIT_CONFIG = 78 };
+enum { EXIT_DEFECT = 70, EXIT_CONFIG = 78 };
 
 /* SIGTERM and SIGINT come first: they count up to the third, which kills. */
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -483,33 +482,12 @@ static struct config *read_config(const char *path)
 	return config;
 }
 
-static int run(int argc, char **argv)
+static int run(const struct cli_run *wanted)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-	const char *path = "/etc/podvisor/podvisor.json";
-	int option;
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
-		if (option == 'h')
-			return cli_help(stdout, "run");
-		if (option != 'c')
-			return cli_help(stderr, "run"), EXIT_USAGE;
-		path = optarg;
-	}
-	bool command = optind > 1 && strcmp(argv[optind - 1], "--") == 0 && optind < argc;
-	if (optind == argc && strcmp(argv[argc - 1], "--") == 0) {
-		fprintf(stderr, "podvisor run: a command is expected behind --\n");
-		return EXIT_USAGE;
-	}
-	if (optind < argc && !command) {
-		fprintf(stderr, "podvisor run: \"%s\" is not expected (a command goes behind --)\n", argv[optind]);
-		return EXIT_USAGE;
-	}
-	struct config *config = command ? config_for_command(argv + optind) : read_config(path);
+	struct config *config = wanted->command ? config_for_command(wanted->command) : read_config(wanted->config);
 	if (!config)
-		return command ? EXIT_DEFECT : EXIT_CONFIG;
-	int code = supervise(command ? NULL : path, config);
+		return wanted->command ? EXIT_DEFECT : EXIT_CONFIG;
+	int code = supervise(wanted->config, config);
 	config_release(config);
 	return code;
 }
@@ -527,7 +505,5 @@ static void open_missing_stdio(void)
 int main(int argc, char **argv)
 {
 	open_missing_stdio();
-	if (argc > 1 && strcmp(argv[1], "run") == 0)
-		return run(argc - 1, argv + 1);
-	return cli_main(argc, argv);
+	return cli_main(argc, argv, run);
 }

@@ -5,6 +5,8 @@
 #include <sysexits.h>
 
 #include "podvisor/cli/field.h"
+#include "podvisor/cli/output.h"
+#include "podvisor/cli/progress.h"
 #include "podvisor/cli/supervisor.h"
 #include "podvisor/cli/table.h"
 
@@ -55,15 +57,17 @@ static int ask_names(struct supervisor *s, const struct options *o, const char *
 }
 
 /* One worker or browser behind the command: "api: ready, pid 123". Whether it is as it was asked for. */
-static bool tell_one(const char *verb, const json_t *item, bool waited)
+static bool tell_one(const struct options *o, const json_t *item, bool waited)
 {
 	const char *state = field_text(item, "state"), *reason = field_text(item, "reason");
 	double pid = field_number(item, "pid");
-	bool wants_down = strcmp(verb, "stop") == 0;
+	bool wants_down = strcmp(o->verb, "stop") == 0;
 	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available"));
+	if (o->given[OPTION_JSON])
+		return good;
 	table_put_clean(stdout, field_text(item, "name"));
 	fputs(": ", stdout);
-	table_put_state(stdout, table_wants_colour(stdout), state, state);
+	table_put_state(stdout, table_wants_colour(stdout, o->color), state, state);
 	if (reason[0])
 		fputs(", ", stdout);
 	else if (pid > 0)
@@ -73,30 +77,93 @@ static bool tell_one(const char *verb, const json_t *item, bool waited)
 	return good;
 }
 
-static bool tell_list(const char *verb, const json_t *items, bool waited)
+static bool tell_list(const struct options *o, const json_t *items, bool waited)
 {
 	bool good = true;
 	for (size_t i = 0; i < json_array_size(items); i++)
-		good = tell_one(verb, json_array_get(items, i), waited) && good;
+		good = tell_one(o, json_array_get(items, i), waited) && good;
 	return good;
 }
 
-static int tell_answer(const struct options *o, const struct http_call *call, const char *name)
+static int tell_answer(const struct options *o, const json_t *answer, const char *name)
 {
-	bool waited = !o->given[OPTION_NO_WAIT];
-	json_t *json = supervisor_json(call);
-	bool done = json_is_true(json_object_get(json, "done"));
-	bool good = tell_list(o->verb, json_object_get(json, "workers"), waited && done);
-	good = tell_list(o->verb, json_object_get(json, "browsers"), waited && done) && good;
-	if (!json) {
-		fprintf(stderr, "podvisor %s: the supervisor's answer is no JSON object\n", o->verb);
-	} else if (waited && !done) {
+	bool waited = !o->given[OPTION_NO_WAIT], done = json_is_true(json_object_get(answer, "done"));
+	bool good = tell_list(o, json_object_get(answer, "workers"), waited && done);
+	good = tell_list(o, json_object_get(answer, "browsers"), waited && done) && good;
+	fflush(stdout); /* the sentence comes behind it, also when both go to one file */
+	if (waited && !done)
 		fprintf(stderr, "podvisor %s: %s is not done after %d minutes; it goes on\n", o->verb, name,
 			SUPERVISOR_WAIT_S / 60);
-		good = false;
+	else if (!good)
+		fprintf(stderr, "podvisor %s: %s did not come up\n", o->verb, name);
+	return good && (done || !waited) ? 0 : 1;
+}
+
+/* The answers for all names as one. */
+static void gather(json_t *all, const json_t *answer)
+{
+	json_array_extend(json_object_get(all, "workers"), json_object_get(answer, "workers"));
+	json_array_extend(json_object_get(all, "browsers"), json_object_get(answer, "browsers"));
+	if (!json_is_true(json_object_get(answer, "done")))
+		json_object_set_new(all, "done", json_false());
+}
+
+static int tell_answers(const struct options *o, const struct http_call *calls)
+{
+	json_t *all = json_pack("{s:b,s:[],s:[]}", "done", true, "workers", "browsers");
+	int code = 0;
+	for (int i = 0; i < o->n_names; i++) {
+		json_t *answer = supervisor_json(&calls[i]);
+		int one = answer ? tell_answer(o, answer, o->names[i]) : EX_SOFTWARE;
+		if (!answer)
+			fprintf(stderr, "podvisor %s: the supervisor's answer is no JSON object\n", o->verb);
+		gather(all, answer);
+		json_decref(answer);
+		code = code > one ? code : one;
 	}
-	json_decref(json);
-	return !json ? EX_SOFTWARE : good ? 0 : 1;
+	if (!o->given[OPTION_JSON])
+		json_decref(all);
+	else
+		code = output_json(o->verb, all) ? EX_SOFTWARE : code;
+	return code;
+}
+
+/* ---- while it waits ---- */
+
+static bool is_named(const struct options *o, const json_t *item)
+{
+	for (int i = 0; i < o->n_names; i++)
+		if (strcmp(o->names[i], field_text(item, "name")) == 0 ||
+			strcmp(o->names[i], field_text(item, "worker")) == 0)
+			return true;
+	return false;
+}
+
+static void describe_list(FILE *to, const json_t *items, const struct options *o, int *shown)
+{
+	char span[TABLE_TEXT_MAX];
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const json_t *item = json_array_get(items, i);
+		if (!is_named(o, item))
+			continue;
+		const char *reason = field_text(item, "reason");
+		fputs((*shown)++ ? ", " : "", to);
+		table_put_clean(to, field_text(item, "name"));
+		fprintf(to, " %s", field_text(item, "state"));
+		fprintf(to, " for %s", table_span(field_number(item, "since_seconds"), span));
+		fputs(reason[0] ? " (" : "", to);
+		table_put_clean(to, reason);
+		fputs(reason[0] ? ")" : "", to);
+	}
+}
+
+static void describe(FILE *to, const json_t *answer, const void *ctx)
+{
+	const struct options *o = ctx;
+	int shown = 0;
+	fprintf(to, "%s: ", o->verb);
+	describe_list(to, json_object_get(answer, "workers"), o, &shown);
+	describe_list(to, json_object_get(answer, "browsers"), o, &shown);
 }
 
 static int check_names(const struct options *o)
@@ -112,50 +179,81 @@ static int check_names(const struct options *o)
 	return 0;
 }
 
+/* Whether the names are good; nothing is done when one is wrong. */
+static int look_up(struct supervisor *s, const struct options *o)
+{
+	struct http_call *calls = NULL;
+	int code = ask_names(s, o, "GET", "", SUPERVISOR_PATIENCE_MS, &calls);
+	free_calls(calls, o->n_names);
+	return code;
+}
+
+static int ask_and_wait(struct supervisor *s, const struct options *o, struct http_call **calls)
+{
+	char behind[48];
+	struct progress progress = {.target = "/api/v1/workers", .describe = describe, .ctx = o};
+	snprintf(behind, sizeof(behind), "/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
+	progress_begin(&progress, s);
+	int code = ask_names(s, o, "POST", behind, WAITED_MS, calls);
+	progress_end(&progress);
+	return code;
+}
+
+/* What did not wait was answered before it took effect: it is looked at once more. */
+static int ask_and_look(struct supervisor *s, const struct options *o, struct http_call **calls)
+{
+	char behind[48];
+	snprintf(behind, sizeof(behind), "/%s", o->verb);
+	int code = ask_names(s, o, "POST", behind, SUPERVISOR_PATIENCE_MS, calls);
+	if (code)
+		return code;
+	free_calls(*calls, o->n_names);
+	return ask_names(s, o, "GET", "", SUPERVISOR_PATIENCE_MS, calls);
+}
+
 int act_run(const struct options *o)
 {
 	struct supervisor s;
 	struct http_call *calls = NULL;
-	char behind[48];
-	bool wait = !o->given[OPTION_NO_WAIT];
 	supervisor_init(&s, o);
 	int code = check_names(o);
+	code = code ? code : look_up(&s, o);
 	if (code)
 		return code;
-	/* Nothing is done when a name is wrong. */
-	code = ask_names(&s, o, "GET", "", SUPERVISOR_PATIENCE_MS, &calls);
-	free_calls(calls, o->n_names);
-	if (code)
-		return code;
-	snprintf(behind, sizeof(behind), "/%s", o->verb);
-	if (wait)
-		snprintf(behind, sizeof(behind), "/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
-	code = ask_names(&s, o, "POST", behind, wait ? WAITED_MS : SUPERVISOR_PATIENCE_MS, &calls);
-	/* What did not wait was answered before it took effect. */
-	if (code == 0 && !wait) {
-		free_calls(calls, o->n_names);
-		code = ask_names(&s, o, "GET", "", SUPERVISOR_PATIENCE_MS, &calls);
-	}
-	if (code == 0)
-		for (int i = 0; i < o->n_names; i++) {
-			int one = tell_answer(o, &calls[i], o->names[i]);
-			code = code > one ? code : one;
-		}
+	code = o->given[OPTION_NO_WAIT] ? ask_and_look(&s, o, &calls) : ask_and_wait(&s, o, &calls);
+	code = code ? code : tell_answers(o, calls);
 	free_calls(calls, o->n_names);
 	return code;
 }
 
 /* ---- reload ---- */
 
-static int tell_changes(const struct options *o, const json_t *answer)
+/* "+ worker x", "- worker y", "~ worker z: ..." */
+static const char *tone_of(const char *change)
+{
+	return change[0] == '+' ? "new" : change[0] == '-' ? "gone" : change[0] == '~' ? "changed" : "";
+}
+
+static void tell_changes(const struct options *o, const json_t *answer)
 {
 	const json_t *changes = json_object_get(answer, "changes");
+	bool coloured = table_wants_colour(stdout, o->color);
 	for (size_t i = 0; i < json_array_size(changes); i++) {
-		table_put_clean(stdout, field_item(changes, i));
+		const char *change = field_item(changes, i);
+		table_put_state(stdout, coloured, tone_of(change), change);
 		fputc('\n', stdout);
 	}
 	if (json_array_size(changes) == 0)
 		printf("nothing %s\n", o->given[OPTION_DRY_RUN] ? "would change" : "changed");
+}
+
+/* Takes answer. */
+static int tell_reload(const struct options *o, json_t *answer)
+{
+	if (o->given[OPTION_JSON])
+		return output_json(o->verb, answer);
+	tell_changes(o, answer);
+	json_decref(answer);
 	return 0;
 }
 
@@ -170,9 +268,7 @@ int act_reload_run(const struct options *o)
 		supervisor_tell_refusal(&s, &call);
 		code = call.status == 422 || call.status == 409 ? EX_CONFIG : EX_SOFTWARE;
 	} else if (code == 0) {
-		json_t *json = supervisor_json(&call);
-		code = tell_changes(o, json);
-		json_decref(json);
+		code = tell_reload(o, supervisor_json(&call));
 	}
 	buf_fini(&call.body);
 	return code;
@@ -180,11 +276,15 @@ int act_reload_run(const struct options *o)
 
 /* ---- drain, undrain ---- */
 
-static void tell_drain(const json_t *drain)
+static void tell_drain(const struct options *o, const json_t *drain)
 {
 	const char *state = field_text(drain, "state"), *summary = field_text(drain, "summary");
+	if (o->given[OPTION_JSON]) {
+		output_json(o->verb, json_deep_copy(drain));
+		return;
+	}
 	fputs("drain: ", stdout);
-	table_put_state(stdout, table_wants_colour(stdout), state, state);
+	table_put_state(stdout, table_wants_colour(stdout, o->color), state, state);
 	fputs(summary[0] ? "; " : "", stdout);
 	table_put_clean(stdout, summary);
 	fputc('\n', stdout);
@@ -197,16 +297,43 @@ static int show_drain(const struct options *o, struct supervisor *s, bool draine
 	int code = supervisor_get_json(s, "/api/v1/drain", &drain);
 	if (code)
 		return code;
-	tell_drain(drain);
+	tell_drain(o, drain);
 	if (strcmp(o->verb, "undrain") == 0 && json_is_true(json_object_get(drain, "shutdown"))) {
-		fprintf(stderr, "podvisor %s: podvisor is stopping: this drain cannot be taken back\n", o->verb);
+		supervisor_say(s, "podvisor is stopping: this drain cannot be taken back");
 		code = 1;
 	} else if (o->given[OPTION_WAIT] && !drained) {
-		fprintf(stderr, "podvisor %s: not drained after %d minutes; it goes on\n", o->verb,
-			SUPERVISOR_WAIT_S / 60);
+		supervisor_say(s, "not drained after %d minutes; it goes on", SUPERVISOR_WAIT_S / 60);
 		code = 1;
 	}
 	json_decref(drain);
+	return code;
+}
+
+static void describe_drain(FILE *to, const json_t *drain, const void *ctx)
+{
+	char span[TABLE_TEXT_MAX];
+	const json_t *open = json_object_get(drain, "connections");
+	(void)ctx;
+	fprintf(to, "drain: %s for %s", field_text(drain, "state"),
+		table_span(field_number(drain, "since_seconds"), span));
+	if (field_number(open, "http") >= 0)
+		fprintf(to, ", %.0f requests and %.0f WebSockets left", field_number(open, "http"),
+			field_number(open, "websocket"));
+	if (table_span(field_number(drain, "remaining_seconds"), span)[0])
+		fprintf(to, ", at most %s to go", span);
+}
+
+static int ask_drain(struct supervisor *s, const struct options *o, struct http_call *call)
+{
+	struct progress progress = {.target = "/api/v1/drain", .describe = describe_drain};
+	if (!o->given[OPTION_WAIT]) {
+		supervisor_call(call, "POST", "/api/v1/%s", o->verb);
+		return supervisor_ask(s, call, SUPERVISOR_PATIENCE_MS);
+	}
+	supervisor_call(call, "POST", "/api/v1/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
+	progress_begin(&progress, s);
+	int code = supervisor_ask(s, call, WAITED_MS);
+	progress_end(&progress);
 	return code;
 }
 
@@ -214,12 +341,8 @@ int act_drain_run(const struct options *o)
 {
 	struct supervisor s;
 	struct http_call call;
-	bool wait = o->given[OPTION_WAIT];
 	supervisor_init(&s, o);
-	supervisor_call(&call, "POST", "/api/v1/%s", o->verb);
-	if (wait)
-		supervisor_call(&call, "POST", "/api/v1/%s?wait=%d", o->verb, SUPERVISOR_WAIT_S);
-	int code = supervisor_ask(&s, &call, wait ? WAITED_MS : SUPERVISOR_PATIENCE_MS);
+	int code = ask_drain(&s, o, &call);
 	if (code == 0 && call.status >= 300) {
 		supervisor_tell_refusal(&s, &call);
 		code = call.status < 500 ? 1 : EX_SOFTWARE;

@@ -1,8 +1,11 @@
 #include "podvisor/cli/check.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
+#include "podvisor/cli/output.h"
 #include "podvisor/runtime/configuration.h"
 
 /* Takes text, which is malloc'ed. */
@@ -17,10 +20,55 @@ static int print(char *text)
 	return 0;
 }
 
-int check_run(const struct options *o)
+/* A mistake without a place has line 0. */
+static json_t *mistake(const char *file, int line, int column, const char *path, const char *message)
 {
-	if (o->given[OPTION_SCHEMA])
-		return print(config_schema());
+	json_t *name = json_string(file);
+	return json_pack("{s:o,s:o,s:o,s:s,s:s}", "file", name ? name : json_string("not UTF-8"), "line",
+		line ? json_integer(line) : json_null(), "column", line ? json_integer(column) : json_null(), "path",
+		path, "message", message);
+}
+
+/* What err says of the file begins with its path, which has a field of its own here. */
+static const char *without_file(const char *file, const char *text)
+{
+	size_t n = strlen(file);
+	return strncmp(text, file, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
+}
+
+static json_t *mistakes_json(const char *file, const struct config_report *report, const struct err *err)
+{
+	json_t *list = json_array();
+	char more[64];
+	for (size_t i = 0; i < report->count; i++) {
+		const struct config_mistake *m = &report->items[i];
+		json_array_append_new(list, mistake(file, m->line, m->column, m->path, m->text));
+	}
+	snprintf(more, sizeof(more), "and %zu more", report->more);
+	if (report->more)
+		json_array_append_new(list, mistake(file, 0, 0, "", more));
+	if (err->code && report->count == 0)
+		json_array_append_new(list, mistake(file, 0, 0, "", without_file(file, err->text)));
+	return list;
+}
+
+static int check_json(const struct options *o)
+{
+	struct err err = {0};
+	struct config_report *report = calloc(1, sizeof(*report));
+	if (!report)
+		return print(NULL);
+	struct config *config = configuration_check(o->config, report, &err);
+	int code = config && o->given[OPTION_PRINT] ? print(config_print(config))
+						    : output_json(o->verb, mistakes_json(o->config, report, &err));
+	free(report);
+	code = code || config ? code : EX_CONFIG;
+	config_release(config);
+	return code;
+}
+
+static int check_text(const struct options *o)
+{
 	struct buf mistakes;
 	struct err err = {0};
 	buf_init(&mistakes, 1 << 20);
@@ -39,4 +87,11 @@ int check_run(const struct options *o)
 	buf_fini(&mistakes);
 	config_release(config);
 	return code;
+}
+
+int check_run(const struct options *o)
+{
+	if (o->given[OPTION_SCHEMA])
+		return print(config_schema());
+	return o->given[OPTION_JSON] ? check_json(o) : check_text(o);
 }

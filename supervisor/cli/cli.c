@@ -1,136 +1,103 @@
 #include "podvisor/cli/cli.h"
 
-#include <limits.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "podvisor/base/nearest.h"
 #include "podvisor/cli/act.h"
 #include "podvisor/cli/check.h"
+#include "podvisor/cli/commands.h"
+#include "podvisor/cli/completion.h"
 #include "podvisor/cli/follow.h"
 #include "podvisor/cli/options.h"
+#include "podvisor/cli/output.h"
 #include "podvisor/cli/probe.h"
 #include "podvisor/cli/status.h"
 #include "podvisor/cli/version.h"
 
-struct verb {
-	const char *name, *arguments, *summary;
-	unsigned options; /* OPTIONS_BIT; --help goes with every one */
-	int names_min, names_max;
-	int (*run)(const struct options *o); /* NULL: main's */
-};
-
-static int help_run(const struct options *o);
-
-#define HELP        OPTIONS_BIT(OPTION_HELP)
-#define BIT(option) OPTIONS_BIT(OPTION_##option)
-#define ASKS        (HELP | BIT(SOCKET)) /* of the running supervisor */
-
-static const struct verb verbs[] = {
-	{"run", " [-- COMMAND ARGS...]", "supervise, in the foreground", HELP | BIT(CONFIG), 0, INT_MAX, NULL},
-	{"check", "", "validate the configuration and print every mistake",
-		HELP | BIT(CONFIG) | BIT(PRINT) | BIT(SCHEMA), 0, 0, check_run},
-	{"status", "", "how everything is", ASKS | BIT(JSON) | BIT(WATCH), 0, 0, status_run},
-	{"start", " NAME...", "start workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
-	{"stop", " NAME...", "stop workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
-	{"restart", " NAME...", "stop and start workers and browsers", ASKS | BIT(NO_WAIT), 1, INT_MAX, act_run},
-	{"reload", "", "read the configuration again, as SIGHUP does", ASKS | BIT(DRY_RUN), 0, 0, act_reload_run},
-	{"logs", " [NAME...]", "recent output of workers", ASKS | BIT(FOLLOW) | BIT(LINES), 0, INT_MAX,
-		follow_logs_run},
-	{"events", "", "what happened, newest last", ASKS | BIT(FOLLOW) | BIT(LINES) | BIT(JSON), 0, 0,
-		follow_events_run},
-	{"drain", "", "begin to drain without stopping", ASKS | BIT(WAIT), 0, 0, act_drain_run},
-	{"undrain", "", "take a drain back", ASKS, 0, 0, act_drain_run},
-	{"probe", " live|ready|startup", "the answer of a probe as the exit code, for exec probes", ASKS, 1, 1,
-		probe_run},
-	{"version", "", "version, build, and the libraries it runs on", HELP, 0, 0, version_run},
-	{"help", " [COMMAND]", "this text, or that of a command", HELP, 0, 1, help_run},
-};
-enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
-
-static const struct verb *find(const char *name)
+static int help_run(const struct options *o)
 {
-	for (int i = 0; i < N_VERBS; i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
-static void help_all(FILE *to)
-{
-	fputs("usage: podvisor COMMAND [OPTIONS] [NAMES]\n\n", to);
-	for (int i = 0; i < N_VERBS; i++)
-		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
-	fputs("\n`podvisor COMMAND --help` tells about one of them.\n"
-	      "Exit codes: 0 done; 1 the answer is no; 64 usage; 69 no supervisor answers at the socket;\n"
-	      "70 a defect of podvisor's own; 78 the configuration is refused.\n",
-		to);
-}
-
-static void usage(FILE *to, const struct verb *v)
-{
-	fprintf(to, "usage: podvisor %s", v->name);
-	options_usage(to, v->options);
-	fprintf(to, "%s\n", v->arguments);
-}
-
-int cli_help(FILE *to, const char *verb)
-{
-	const struct verb *v = verb ? find(verb) : NULL;
-	if (!v) {
-		help_all(to);
-		return 0;
+	const struct command *c = o->n_names ? commands_find(o->names[0]) : NULL;
+	if (o->n_names && !c) {
+		commands_tell_unknown(o->names[0]);
+		return EX_USAGE;
 	}
-	usage(to, v);
-	fprintf(to, "\n%s\n\n", v->summary);
-	options_help(to, v->options);
+	if (o->given[OPTION_JSON])
+		return output_json(o->verb, commands_json());
+	if (c)
+		commands_help(stdout, c);
+	else
+		commands_help_all(stdout);
 	return 0;
 }
 
-static int unknown(const char *name)
+/* run is main's. */
+static int (*const runs[COMMAND_COUNT])(const struct options *o) = {
+	[COMMAND_CHECK] = check_run,
+	[COMMAND_STATUS] = status_run,
+	[COMMAND_START] = act_run,
+	[COMMAND_STOP] = act_run,
+	[COMMAND_RESTART] = act_run,
+	[COMMAND_RELOAD] = act_reload_run,
+	[COMMAND_LOGS] = follow_logs_run,
+	[COMMAND_EVENTS] = follow_events_run,
+	[COMMAND_DRAIN] = act_drain_run,
+	[COMMAND_UNDRAIN] = act_drain_run,
+	[COMMAND_PROBE] = probe_run,
+	[COMMAND_VERSION] = version_run,
+	[COMMAND_COMPLETION] = completion_run,
+	[COMMAND_HELP] = help_run,
+};
+
+static int refuse(const struct command *c)
 {
-	struct nearest nearest;
-	nearest_init(&nearest, name);
-	for (int i = 0; i < N_VERBS; i++)
-		nearest_offer(&nearest, verbs[i].name);
-	fprintf(stderr, "podvisor: there is no command \"%s\"", name);
-	if (nearest.best)
-		fprintf(stderr, " (did you mean \"%s\"?)", nearest.best);
-	fputs("; `podvisor help` lists them\n", stderr);
+	commands_usage(stderr, c);
 	return EX_USAGE;
 }
 
-static int help_run(const struct options *o)
+/* 0 when as many names as the command takes were given. */
+static int check_names(const struct command *c, const struct options *o)
 {
-	if (o->n_names && !find(o->names[0]))
-		return unknown(o->names[0]);
-	return cli_help(stdout, o->n_names ? o->names[0] : NULL);
-}
-
-/* 0 when as many names as the verb takes were given. */
-static int check_names(const struct verb *v, const struct options *o)
-{
-	if (o->n_names >= v->names_min && o->n_names <= v->names_max)
+	if (o->n_names >= c->names_min && o->n_names <= c->names_max)
 		return 0;
-	if (o->n_names < v->names_min)
-		fprintf(stderr, "podvisor %s: a name is missing\n", v->name);
+	if (o->n_names < c->names_min)
+		fprintf(stderr, "podvisor %s: %s is missing\n", c->name,
+			strncmp(c->arguments, " NAME", 5) == 0 ? "a name" : c->arguments + 1);
 	else
-		fprintf(stderr, "podvisor %s: \"%s\" is not expected\n", v->name, o->names[v->names_max]);
-	usage(stderr, v);
-	return EX_USAGE;
+		fprintf(stderr, "podvisor %s: \"%s\" is not expected\n", c->name, o->names[c->names_max]);
+	return refuse(c);
 }
 
-static int run_verb(const struct verb *v, int argc, char **argv)
+/* 0 when a program stands behind a --, and only there. */
+static int check_program(const struct command *c, const struct options *o)
+{
+	if (!o->dashes && o->n_names)
+		fprintf(stderr, "podvisor %s: \"%s\" is not expected (a command goes behind --)\n", c->name,
+			o->names[0]);
+	else if (o->dashes && !o->n_names)
+		fprintf(stderr, "podvisor %s: a command is expected behind --\n", c->name);
+	else if (o->dashes && o->given[OPTION_CONFIG])
+		fprintf(stderr, "podvisor %s: -c FILE and a command behind -- exclude each other\n", c->name);
+	else
+		return 0;
+	return refuse(c);
+}
+
+static int run_command(const struct command *c, int argc, char **argv, int (*run)(const struct cli_run *wanted))
 {
 	struct options o;
-	if (options_read(&o, v->options, argc, argv) < 0) {
-		usage(stderr, v);
-		return EX_USAGE;
+	if (options_read(&o, c->options, argc, argv) < 0)
+		return refuse(c);
+	if (o.given[OPTION_HELP]) {
+		commands_help(stdout, c);
+		return 0;
 	}
-	if (o.given[OPTION_HELP])
-		return cli_help(stdout, v->name);
-	int code = check_names(v, &o);
-	return code ? code : v->run(&o);
+	int code = c->options & OPTIONS_PROGRAM ? check_program(c, &o) : check_names(c, &o);
+	if (code)
+		return code;
+	if (c == &commands[COMMAND_RUN])
+		return run(
+			&(struct cli_run){.config = o.dashes ? NULL : o.config, .command = o.dashes ? o.names : NULL});
+	return runs[c - commands](&o);
 }
 
 /* An answer that nobody can read was not given. */
@@ -142,10 +109,10 @@ static int finish(int code)
 	return code ? code : EX_SOFTWARE;
 }
 
-int cli_main(int argc, char **argv)
+int cli_main(int argc, char **argv, int (*run)(const struct cli_run *wanted))
 {
 	if (argc < 2) {
-		help_all(stderr);
+		commands_help_all(stderr);
 		return EX_USAGE;
 	}
 	const char *name = argv[1];
@@ -153,8 +120,10 @@ int cli_main(int argc, char **argv)
 		name = "help";
 	if (strcmp(name, "--version") == 0)
 		name = "version";
-	const struct verb *v = find(name);
-	if (!v || !v->run)
-		return unknown(name);
-	return finish(run_verb(v, argc - 1, argv + 1));
+	const struct command *c = commands_find(name);
+	if (!c) {
+		commands_tell_unknown(name);
+		return EX_USAGE;
+	}
+	return finish(run_command(c, argc - 1, argv + 1, run));
 }

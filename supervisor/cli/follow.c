@@ -77,7 +77,7 @@ static int windows_print(const struct windows *w, const struct options *o, size_
 	buf_init(&merged, MERGED_MAX);
 	int rc = lines_merge(&merged, w->fresh, w->n);
 	struct span shown = lines_last((struct span){buf_str(&merged), merged.len}, last);
-	fwrite(shown.at, 1, shown.len, stdout);
+	lines_print(shown, o->given[OPTION_JSON], stdout);
 	buf_fini(&merged);
 	if (rc < 0)
 		fprintf(stderr, "podvisor %s: out of memory\n", o->verb);
@@ -192,7 +192,7 @@ static int get_events(struct supervisor *s, const struct options *o, const char 
 		code = EX_SOFTWARE;
 	}
 	if (code == 0)
-		*last = print_events(o, answer, table_wants_colour(stdout));
+		*last = print_events(o, answer, table_wants_colour(stdout, o->color));
 	json_decref(answer);
 	buf_fini(&call.body);
 	return code;

@@ -1,9 +1,11 @@
 #include "podvisor/cli/lines.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "podvisor/base/utf8.h"
 
 /* With its newline; nothing when rest is empty. */
 static struct span first_line(struct span rest)
@@ -107,4 +109,48 @@ int lines_merge(struct buf *out, const struct span *windows, size_t n)
 	}
 	free(cursors);
 	return rc;
+}
+
+static bool is_object(struct span line)
+{
+	json_t *json = json_loadb(line.at, line.len, 0, NULL);
+	bool is = json_is_object(json);
+	json_decref(json);
+	return is;
+}
+
+/* Bytes that are no UTF-8, which JSON cannot carry, become '?'. */
+static void print_as_msg(struct span line, FILE *to)
+{
+	char *text = malloc(line.len + 1);
+	if (!text)
+		return;
+	size_t n;
+	for (size_t i = 0; i < line.len; i += n) {
+		n = utf8_length(line.at + i, line.len - i);
+		memcpy(text + i, n ? line.at + i : "?", n ? n : 1);
+		n = n ? n : 1;
+	}
+	json_t *json = json_pack("{s:o}", "msg", json_stringn(text, line.len));
+	json_dumpf(json, to, JSON_COMPACT);
+	json_decref(json);
+	free(text);
+}
+
+void lines_print(struct span window, bool as_json, FILE *to)
+{
+	if (!as_json) {
+		fwrite(window.at, 1, window.len, to);
+		return;
+	}
+	while (window.len) {
+		struct span line = first_line(window);
+		skip(&window, line.len);
+		line.len -= line.at[line.len - 1] == '\n';
+		if (is_object(line))
+			fwrite(line.at, 1, line.len, to);
+		else
+			print_as_msg(line, to);
+		fputc('\n', to);
+	}
 }

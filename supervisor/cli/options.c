@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "podvisor/base/nearest.h"
+#include "podvisor/cli/wrap.h"
 
-static const struct {
-	char letter;
-	const char *word, *value, *text;
-} table[OPTION_COUNT] = {
-#define OPTIONS_ROW(id, letter, word, value, text) [id] = {letter, word, value, text},
+const struct option_row options_table[OPTION_COUNT] = {
+#define OPTIONS_ROW(id, letter, word, value, completes, text) [id] = {letter, word, value, completes, text},
 	OPTIONS(OPTIONS_ROW)
 #undef OPTIONS_ROW
 };
@@ -22,21 +20,23 @@ enum { VALUE_BASE = 256 };
 /* getopt's two tables, made of ours. */
 struct getopt_tables {
 	struct option words[OPTION_COUNT + 1];
-	char letters[2 + 2 * OPTION_COUNT];
+	char letters[3 + 2 * OPTION_COUNT];
 };
 
 static void fill_tables(struct getopt_tables *t, unsigned accepted)
 {
 	char *letter = t->letters;
 	int n = 0;
+	if (accepted & OPTIONS_PROGRAM)
+		*letter++ = '+'; /* ends at the first word that is no option */
 	*letter++ = ':'; /* a missing value is told apart from an unknown option */
 	for (int id = 0; id < OPTION_COUNT; id++) {
 		if (!(accepted & OPTIONS_BIT(id)))
 			continue;
-		int has_value = table[id].value ? required_argument : no_argument;
-		t->words[n++] = (struct option){table[id].word, has_value, NULL, VALUE_BASE + id};
-		if (table[id].letter) {
-			*letter++ = table[id].letter;
+		int has_value = options_table[id].value ? required_argument : no_argument;
+		t->words[n++] = (struct option){options_table[id].word, has_value, NULL, VALUE_BASE + id};
+		if (options_table[id].letter) {
+			*letter++ = options_table[id].letter;
 			if (has_value)
 				*letter++ = ':';
 		}
@@ -50,7 +50,7 @@ static int id_of(int value, unsigned accepted)
 	if (value >= VALUE_BASE)
 		return value - VALUE_BASE;
 	for (int id = 0; id < OPTION_COUNT; id++)
-		if (value && table[id].letter == value && (accepted & OPTIONS_BIT(id)))
+		if (value && options_table[id].letter == value && (accepted & OPTIONS_BIT(id)))
 			return id;
 	return -1;
 }
@@ -67,7 +67,7 @@ static int tell_unknown(const char *verb, const char *word, unsigned accepted)
 	nearest_init(&nearest, name);
 	for (int id = 0; id < OPTION_COUNT; id++)
 		if (accepted & OPTIONS_BIT(id))
-			nearest_offer(&nearest, table[id].word);
+			nearest_offer(&nearest, options_table[id].word);
 	fprintf(stderr, "podvisor %s: there is no option --%s", verb, name);
 	if (nearest.best)
 		fprintf(stderr, " (did you mean --%s?)", nearest.best);
@@ -81,10 +81,10 @@ static int tell_refused(const char *verb, int returned, const char *word, unsign
 	if (id < 0)
 		return tell_unknown(verb, word, accepted);
 	if (returned == ':')
-		fprintf(stderr, "podvisor %s: --%s needs a value: --%s %s\n", verb, table[id].word, table[id].word,
-			table[id].value);
+		fprintf(stderr, "podvisor %s: --%s needs a value: --%s %s\n", verb, options_table[id].word,
+			options_table[id].word, options_table[id].value);
 	else
-		fprintf(stderr, "podvisor %s: --%s takes no value\n", verb, table[id].word);
+		fprintf(stderr, "podvisor %s: --%s takes no value\n", verb, options_table[id].word);
 	return -1;
 }
 
@@ -102,6 +102,19 @@ static int read_lines(struct options *out, const char *text)
 	return 0;
 }
 
+static int read_color(struct options *out, const char *text)
+{
+	static const char *const words[] = {
+		[OPTIONS_COLOR_AUTO] = "auto", [OPTIONS_COLOR_ALWAYS] = "always", [OPTIONS_COLOR_NEVER] = "never"};
+	for (int i = 0; i < (int)(sizeof(words) / sizeof(words[0])); i++)
+		if (strcmp(words[i], text) == 0) {
+			out->color = (enum options_color)i;
+			return 0;
+		}
+	fprintf(stderr, "podvisor %s: --color is auto, always or never, not \"%s\"\n", out->verb, text);
+	return -1;
+}
+
 static int take(struct options *out, int id, const char *value)
 {
 	out->given[id] = true;
@@ -109,13 +122,15 @@ static int take(struct options *out, int id, const char *value)
 		out->config = value;
 	if (id == OPTION_SOCKET)
 		out->socket = value;
+	if (id == OPTION_COLOR)
+		return read_color(out, value);
 	return id == OPTION_LINES ? read_lines(out, value) : 0;
 }
 
 int options_read(struct options *out, unsigned accepted, int argc, char **argv)
 {
 	struct getopt_tables tables = {0};
-	int value;
+	int value, before = 1;
 	*out = (struct options){.verb = argv[0], .config = OPTIONS_CONFIG_DEFAULT, .lines = 100};
 	fill_tables(&tables, accepted);
 	opterr = 0;
@@ -125,37 +140,44 @@ int options_read(struct options *out, unsigned accepted, int argc, char **argv)
 			return tell_refused(out->verb, value, argv[optind - 1], accepted);
 		if (take(out, id_of(value, accepted), optarg) < 0)
 			return -1;
+		before = optind;
 	}
+	/* The -- that ended the options, and not one that is the value of the last. */
+	out->dashes = optind > before && strcmp(argv[optind - 1], "--") == 0;
 	out->names = argv + optind;
 	out->n_names = argc - optind;
 	return 0;
 }
 
-static const unsigned unsaid = OPTIONS_BIT(OPTION_SOCKET) | OPTIONS_BIT(OPTION_HELP);
+static const unsigned unsaid = OPTIONS_BIT(OPTION_COLOR) | OPTIONS_BIT(OPTION_SOCKET) | OPTIONS_BIT(OPTION_HELP);
 
 void options_usage(FILE *to, unsigned accepted)
 {
 	for (int id = 0; id < OPTION_COUNT; id++) {
 		if (!(accepted & ~unsaid & OPTIONS_BIT(id)))
 			continue;
-		if (table[id].letter)
-			fprintf(to, " [-%c", table[id].letter);
+		if (options_table[id].letter)
+			fprintf(to, " [-%c", options_table[id].letter);
 		else
-			fprintf(to, " [--%s", table[id].word);
-		fprintf(to, "%s%s]", table[id].value ? " " : "", table[id].value ? table[id].value : "");
+			fprintf(to, " [--%s", options_table[id].word);
+		fprintf(to, "%s%s]", options_table[id].value ? " " : "",
+			options_table[id].value ? options_table[id].value : "");
 	}
 }
+
+enum { TEXT_COLUMN = 23 };
 
 void options_help(FILE *to, unsigned accepted)
 {
 	for (int id = 0; id < OPTION_COUNT; id++) {
 		if (!(accepted & OPTIONS_BIT(id)))
 			continue;
-		char left[40], letter[8] = "";
-		if (table[id].letter)
-			snprintf(letter, sizeof(letter), "-%c, ", table[id].letter);
-		snprintf(left, sizeof(left), "%s--%s%s%s", letter, table[id].word, table[id].value ? " " : "",
-			table[id].value ? table[id].value : "");
-		fprintf(to, "  %-20s %s\n", left, table[id].text);
+		char left[40], letter[8] = "    ";
+		if (options_table[id].letter)
+			snprintf(letter, sizeof(letter), "-%c, ", options_table[id].letter);
+		snprintf(left, sizeof(left), "%s--%s%s%s", letter, options_table[id].word,
+			options_table[id].value ? " " : "", options_table[id].value ? options_table[id].value : "");
+		int taken = fprintf(to, "  %-20s", left);
+		wrap_put(to, options_table[id].text, taken, TEXT_COLUMN - 1);
 	}
 }

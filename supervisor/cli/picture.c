@@ -1,13 +1,10 @@
-#include "podvisor/cli/status.h"
+#include "podvisor/cli/picture.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "podvisor/cli/field.h"
-#include "podvisor/cli/interrupt.h"
-#include "podvisor/cli/supervisor.h"
 #include "podvisor/cli/table.h"
-
-enum { WATCH_MS = 1000 };
 
 /* ---- cells ---- */
 
@@ -30,10 +27,11 @@ static void put_number(struct table *t, const json_t *object, const char *key)
 		table_printf(t, "%.0f", value);
 }
 
-static void put_span(struct table *t, const json_t *object)
+static void put_span(struct table *t, const json_t *object, const char *key)
 {
 	char span[TABLE_TEXT_MAX];
-	table_cell(t, table_span(field_number(object, "since_seconds"), span));
+	table_span(field_number(object, key), span);
+	table_cell(t, span[0] ? span : "-");
 }
 
 static void put_size(struct table *t, const json_t *object, const char *key)
@@ -56,11 +54,15 @@ static void put_reason(struct table *t, const json_t *item)
 
 static void put_worker(struct table *t, const json_t *w)
 {
+	const json_t *usage = field_number(w, "pid") > 0 ? json_object_get(w, "usage") : NULL;
 	put_text(t, w, "name");
 	put_state(t, w);
-	put_span(t, w);
+	put_span(t, w, "since_seconds");
+	put_span(t, w, "uptime_seconds");
 	put_number(t, w, "pid");
 	put_number(t, w, "restarts");
+	put_size(t, usage, "memory_bytes");
+	put_span(t, usage, "cpu_seconds");
 	put_reason(t, w);
 }
 
@@ -68,7 +70,7 @@ static void put_browser(struct table *t, const json_t *b)
 {
 	put_text(t, b, "name");
 	put_state(t, b);
-	put_span(t, b);
+	put_span(t, b, "since_seconds");
 	put_number(t, b, "pid");
 	put_number(t, b, "recycles");
 	put_number(t, b, "sessions");
@@ -82,7 +84,7 @@ static void put_database(struct table *t, const json_t *d)
 {
 	put_text(t, d, "name");
 	put_state(t, d);
-	put_span(t, d);
+	put_span(t, d, "since_seconds");
 	if (field_number(d, "max_connections") < 0)
 		table_cell(t, "-");
 	else
@@ -96,7 +98,7 @@ static void put_volume(struct table *t, const json_t *v)
 	char used[TABLE_TEXT_MAX], size[TABLE_TEXT_MAX];
 	put_text(t, v, "name");
 	put_state(t, v);
-	put_span(t, v);
+	put_span(t, v, "since_seconds");
 	if (field_number(v, "used_bytes") < 0)
 		table_printf(t, "? of %s", table_size(field_number(v, "size_bytes"), size));
 	else
@@ -117,38 +119,63 @@ static void put_gateway(struct table *t, const json_t *g)
 	put_number(t, g, "requests");
 }
 
+/* lesser: columns that a narrow terminal goes without, as in table.h. */
 struct section {
 	const char *key;
 	int columns;
 	const char *titles[TABLE_COLUMNS_MAX];
 	void (*put)(struct table *t, const json_t *item);
+	unsigned char lesser[TABLE_COLUMNS_MAX];
 };
 
+/* UP and CPU are of the process: how long it runs, and what it used. */
 static const struct section sections[] = {
-	{"workers", 6, {"WORKER", "STATE", "SINCE", "PID", "RESTARTS", "REASON"}, put_worker},
+	{"workers", 9, {"WORKER", "STATE", "SINCE", "UP", "PID", "RESTARTS", "MEMORY", "CPU", "REASON"}, put_worker,
+		{7, 3, 6, 4}},
 	{"browsers", 10,
 		{"BROWSER", "STATE", "SINCE", "PID", "RECYCLES", "SESSIONS", "PAGES", "MEMORY", "LISTEN", "REASON"},
-		put_browser},
-	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database},
-	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume},
-	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway},
+		put_browser, {6, 3, 7, 4, 8}},
+	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database, {3}},
+	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume, {2, 4}},
+	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3}},
 };
 
-/* A list of items, or one item by itself. */
-static void print_section(FILE *to, const struct section *s, const json_t *value, bool coloured)
+/* The index of each item, what is wrong first and else as they came; NULL: as they came. */
+static size_t *in_order(const json_t *items, size_t n)
 {
-	bool single = json_is_object(value);
-	size_t n = single ? 1 : json_array_size(value);
+	size_t *order = calloc(n, sizeof(*order)), filled = 0;
+	for (int badness = 2; order && badness >= 0; badness--)
+		for (size_t i = 0; i < n; i++)
+			if (table_badness(field_text(json_array_get(items, i), "state")) == badness)
+				order[filled++] = i;
+	return order;
+}
+
+static void put_items(struct table *t, const struct section *s, const json_t *items)
+{
+	size_t n = json_array_size(items), *order = in_order(items, n);
+	for (size_t i = 0; i < n; i++)
+		s->put(t, json_array_get(items, order ? order[i] : i));
+	free(order);
+}
+
+/* A list of items, or one item by itself. */
+static void print_section(FILE *to, const struct section *s, const json_t *value, bool coloured, int columns)
+{
+	bool single = json_is_object(value) && json_object_size(value);
 	struct table t;
-	if (n == 0)
+	if (!single && json_array_size(value) == 0)
 		return;
 	table_init(&t, s->columns);
+	t.lesser = s->lesser;
 	for (int i = 0; i < s->columns; i++)
 		table_cell(&t, s->titles[i]);
-	for (size_t i = 0; i < n; i++)
-		s->put(&t, single ? value : json_array_get(value, i));
+	if (single)
+		s->put(&t, value);
+	else
+		put_items(&t, s, value);
 	fputc('\n', to);
-	table_print(&t, to, coloured);
+	table_print(&t, to, coloured, columns);
 	table_fini(&t);
 }
 
@@ -186,16 +213,18 @@ static void print_memory(FILE *to, const json_t *memory)
 		fprintf(to, "memory: %s%s%s\n", used, limit[0] ? " of " : "", limit);
 }
 
-static void print_drain(FILE *to, const json_t *drain, bool coloured)
+/* Without a gateway there is nothing to tell while it serves. */
+static void print_drain(FILE *to, const json_t *drain, bool coloured, bool has_gateway)
 {
 	char span[TABLE_TEXT_MAX];
 	const char *state = field_text(drain, "state"), *why = field_text(drain, "why"),
 		   *summary = field_text(drain, "summary");
-	if (!state[0])
+	bool serving = strcmp(state, "serving") == 0;
+	if (!state[0] || (serving && !summary[0] && !has_gateway))
 		return;
 	fputs("drain: ", to);
 	table_put_state(to, coloured, state, state);
-	if (strcmp(state, "serving") != 0) {
+	if (!serving) {
 		fprintf(to, " for %s", table_span(field_number(drain, "since_seconds"), span));
 		fputs(why[0] ? " because of " : "", to);
 		table_put_clean(to, why);
@@ -207,53 +236,25 @@ static void print_drain(FILE *to, const json_t *drain, bool coloured)
 	fputc('\n', to);
 }
 
-void status_print(FILE *to, const json_t *status, bool coloured)
+void picture_print(FILE *to, const json_t *status, bool coloured, int columns)
 {
 	print_head(to, status, coloured);
-	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		print_section(to, &sections[i], json_object_get(status, sections[i].key), coloured);
-	fputc('\n', to);
-	print_drain(to, json_object_get(status, "drain"), coloured);
+	print_drain(to, json_object_get(status, "drain"), coloured, json_is_object(json_object_get(status, "gateway")));
 	print_memory(to, json_object_get(status, "memory"));
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		print_section(to, &sections[i], json_object_get(status, sections[i].key), coloured, columns);
 }
 
-/* ---- the command ---- */
-
-static void show(const struct options *o, const json_t *status)
+char *picture_text(const json_t *status, bool coloured, int columns)
 {
-	if (o->given[OPTION_JSON]) {
-		json_dumpf(status, stdout, o->given[OPTION_WATCH] ? JSON_COMPACT : JSON_INDENT(2));
-		fputc('\n', stdout);
-	} else {
-		status_print(stdout, status, table_wants_colour(stdout));
-	}
-}
-
-static int show_once(const struct options *o, struct supervisor *s)
-{
-	json_t *status;
-	int code = supervisor_get_json(s, "/api/v1/status", &status);
-	if (code)
-		return code;
-	/* Home, and clear what is below: a screen that is redrawn in place. */
-	if (o->given[OPTION_WATCH] && !o->given[OPTION_JSON] && table_wants_colour(stdout))
-		fputs("\033[H\033[J", stdout);
-	show(o, status);
-	json_decref(status);
-	return 0;
-}
-
-int status_run(const struct options *o)
-{
-	struct supervisor s;
-	supervisor_init(&s, o);
-	if (!o->given[OPTION_WATCH])
-		return show_once(o, &s);
-	s.cancel_fd = interrupt_open();
-	setvbuf(stdout, NULL, _IOFBF, 64 << 10); /* one write a picture: no flicker */
-	int code;
-	while ((code = show_once(o, &s)) == 0 && fflush(stdout) == 0)
-		if (interrupt_wait(s.cancel_fd, WATCH_MS))
-			return 0;
-	return code < 0 ? 0 : code;
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return NULL;
+	picture_print(to, status, coloured, columns);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
 }

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "podvisor/cli/field.h"
+#include "podvisor/cli/output.h"
 #include "podvisor/io/runtime_dir.h"
 
 #define BODY_MAX (64 << 20) /* the status of 4096 workers is about 6 MiB */
@@ -14,8 +15,18 @@
 void supervisor_init(struct supervisor *s, const struct options *o)
 {
 	const char *variable = getenv("PODVISOR_SOCKET");
-	*s = (struct supervisor){.verb = o->verb, .cancel_fd = -1};
+	*s = (struct supervisor){.verb = o->verb, .cancel_fd = -1, .json = o->given[OPTION_JSON]};
 	s->given = o->given[OPTION_SOCKET] ? o->socket : variable && variable[0] ? variable : NULL;
+}
+
+void supervisor_say(struct supervisor *s, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(s->said, sizeof(s->said), fmt, args);
+	va_end(args);
+	if (!s->quiet)
+		fprintf(stderr, "podvisor %s: %s\n", s->verb, s->said);
 }
 
 void supervisor_call(struct http_call *call, const char *method, const char *fmt, ...)
@@ -43,9 +54,16 @@ static int candidate(const struct supervisor *s, int i, char *path, size_t size)
 	return 0;
 }
 
-static int give_up(const struct supervisor *s, const struct err *err)
+static int call_all(
+	struct supervisor *s, const char *path, struct http_call *calls, size_t n, ms_t timeout_ms, struct err *err)
 {
-	fprintf(stderr, "podvisor %s: %s: %s\n", s->verb, s->path, err->text);
+	const struct http_call_wait wait = {.cancel_fd = s->cancel_fd, .tick = s->tick, .ctx = s->tick_ctx};
+	return http_call_all_waiting(path, calls, n, timeout_ms, &wait, err);
+}
+
+static int give_up(struct supervisor *s, const struct err *err)
+{
+	supervisor_say(s, "%s: %s", s->path, err->text);
 	return err->code == -ECONNRESET || err->code == -ETIMEDOUT || is_absent(err->code) ? EX_UNAVAILABLE
 											   : EX_SOFTWARE;
 }
@@ -62,7 +80,7 @@ static int ask_first(struct supervisor *s, struct http_call *calls, size_t n, ms
 		rc = -ENOENT;
 		if (candidate(s, i, path, sizeof(path)) < 0)
 			continue;
-		rc = http_call_all(path, calls, n, timeout_ms, s->cancel_fd, &err);
+		rc = call_all(s, path, calls, n, timeout_ms, &err);
 		if (is_absent(rc))
 			buf_printf(&tried, "%s%s (%s)", tried.len ? ", " : "", path, err.text);
 	}
@@ -70,7 +88,7 @@ static int ask_first(struct supervisor *s, struct http_call *calls, size_t n, ms
 		snprintf(s->path, sizeof(s->path), "%s", path);
 		rc = rc == 0 || rc == -ECANCELED ? rc : give_up(s, &err);
 	} else {
-		fprintf(stderr, "podvisor %s: no supervisor answers; tried %s\n", s->verb,
+		supervisor_say(s, "no supervisor answers; tried %s",
 			tried.len  ? buf_str(&tried)
 			: s->given ? "nothing: the path of the socket is too long"
 				   : "nothing");
@@ -85,7 +103,7 @@ int supervisor_ask_all(struct supervisor *s, struct http_call *calls, size_t n, 
 	struct err err;
 	if (!s->path[0])
 		return ask_first(s, calls, n, timeout_ms);
-	int rc = http_call_all(s->path, calls, n, timeout_ms, s->cancel_fd, &err);
+	int rc = call_all(s, s->path, calls, n, timeout_ms, &err);
 	if (rc == 0 || rc == -ECANCELED)
 		return rc;
 	if (is_absent(rc) || rc == -ECONNRESET)
@@ -107,18 +125,25 @@ json_t *supervisor_json(const struct http_call *call)
 	return NULL;
 }
 
-void supervisor_tell_refusal(const struct supervisor *s, const struct http_call *call)
+static void tell_mistakes(struct supervisor *s, const json_t *mistakes)
+{
+	for (size_t i = 0; !s->quiet && i < json_array_size(mistakes); i++)
+		fprintf(stderr, "%s\n", field_item(mistakes, i));
+}
+
+void supervisor_tell_refusal(struct supervisor *s, const struct http_call *call)
 {
 	json_t *json = supervisor_json(call);
 	const char *error = field_text(json, "error");
-	const json_t *mistakes = json_object_get(json, "mistakes");
-	for (size_t i = 0; i < json_array_size(mistakes); i++)
-		fprintf(stderr, "%s\n", field_item(mistakes, i));
+	tell_mistakes(s, json_object_get(json, "mistakes"));
 	if (error[0])
-		fprintf(stderr, "podvisor %s: %s\n", s->verb, error);
+		supervisor_say(s, "%s", error);
 	else
-		fprintf(stderr, "podvisor %s: the supervisor answered %d\n", s->verb, call->status);
-	json_decref(json);
+		supervisor_say(s, "the supervisor answered %d", call->status);
+	if (s->json && json && !s->quiet)
+		output_json(s->verb, json);
+	else
+		json_decref(json);
 }
 
 int supervisor_get_json(struct supervisor *s, const char *target, json_t **out)
@@ -133,7 +158,7 @@ int supervisor_get_json(struct supervisor *s, const char *target, json_t **out)
 	if (code == 0) {
 		*out = supervisor_json(&call);
 		if (!*out) {
-			fprintf(stderr, "podvisor %s: the supervisor's answer is no JSON object\n", s->verb);
+			supervisor_say(s, "the supervisor's answer is no JSON object");
 			code = EX_SOFTWARE;
 		}
 	}

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "podvisor/cli/glyph.h"
+
 enum tone { TONE_PLAIN, TONE_GOOD, TONE_WARN, TONE_BAD, TONE_DIM };
 
 /* SGR sequences (ECMA-48 8.3.117) */
@@ -43,6 +45,9 @@ static const struct {
 	{"misconfigured", TONE_BAD},
 	{"refused", TONE_BAD},
 	{"closed", TONE_BAD},
+	{"new", TONE_GOOD},
+	{"gone", TONE_BAD},
+	{"changed", TONE_WARN},
 	{"error", TONE_BAD},
 	{"debug", TONE_DIM},
 	{"stopped", TONE_DIM},
@@ -58,8 +63,15 @@ static enum tone tone_of(const char *state)
 	return TONE_PLAIN;
 }
 
+int table_badness(const char *state)
+{
+	enum tone tone = tone_of(state);
+	return tone == TONE_BAD ? 2 : tone == TONE_WARN;
+}
+
 void table_init(struct table *t, int columns)
 {
+	t->lesser = NULL;
 	t->columns = columns < TABLE_COLUMNS_MAX ? columns : TABLE_COLUMNS_MAX;
 	buf_init(&t->cells, 16 << 20);
 }
@@ -67,11 +79,6 @@ void table_init(struct table *t, int columns)
 void table_fini(struct table *t)
 {
 	buf_fini(&t->cells);
-}
-
-static char clean(char c)
-{
-	return (unsigned char)c < ' ' || c == 0x7f ? '?' : c;
 }
 
 static void put(struct table *t, enum tone tone, const char *text)
@@ -83,10 +90,7 @@ static void put(struct table *t, enum tone tone, const char *text)
 	if (!at)
 		return; /* failed: nothing is printed */
 	at[0] = (char)tone;
-	for (size_t i = 0; i < len; i++)
-		at[1 + i] = clean(text[i]);
-	at[1 + len] = '\0';
-	t->cells.len += len + 2;
+	t->cells.len += glyph_clean(at + 1, text) + 2;
 }
 
 void table_cell(struct table *t, const char *text)
@@ -109,41 +113,76 @@ void table_state(struct table *t, const char *state)
 	put(t, tone_of(state ? state : ""), state);
 }
 
-/* Code points, which is columns for all that names and sentences hold here. */
-static int width_of(const char *text)
-{
-	int width = 0;
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
-}
+enum { LAST_ENOUGH = 30, CUT_FLOOR = 8 };
 
-static void measure(const struct table *t, int widths[TABLE_COLUMNS_MAX])
+/* How wide each column is shown; -1: not at all. */
+struct layout {
+	int n, widths[TABLE_COLUMNS_MAX];
+};
+
+static void measure(const struct table *t, struct layout *l)
 {
 	int column = 0;
-	memset(widths, 0, sizeof(int) * TABLE_COLUMNS_MAX);
+	*l = (struct layout){.n = t->columns};
 	for (const char *at = t->cells.data, *end = at + t->cells.len; at < end; at += strlen(at + 1) + 2) {
-		int width = width_of(at + 1);
-		if (width > widths[column])
-			widths[column] = width;
+		int width = glyph_columns(at + 1);
+		if (width > l->widths[column])
+			l->widths[column] = width;
 		column = (column + 1) % t->columns;
 	}
 }
 
-/* Blanks are owed and paid only when something follows. */
-void table_print(const struct table *t, FILE *to, bool coloured)
+static int total(const struct layout *l)
 {
-	int widths[TABLE_COLUMNS_MAX], column = 0, owed = 0;
-	if (!t->cells.len || t->cells.failed)
-		return;
-	measure(t, widths);
+	int sum = -2;
+	for (int i = 0; i < l->n; i++)
+		sum += l->widths[i] < 0 ? 0 : l->widths[i] + 2;
+	return sum;
+}
+
+/* Makes one column narrower by what is too much, but not narrower than floor. */
+static void narrow(struct layout *l, int column, int floor, int limit)
+{
+	int wanted = l->widths[column] - (total(l) - limit);
+	if (total(l) > limit && l->widths[column] > floor)
+		l->widths[column] = wanted > floor ? wanted : floor;
+}
+
+static void fit(struct layout *l, const unsigned char *lesser, int limit)
+{
+	int last = l->n - 1, spare = l->widths[last] - LAST_ENOUGH;
+	for (spare = spare > 0 ? spare : 0; lesser && *lesser && total(l) - spare > limit; lesser++)
+		l->widths[*lesser] = -1;
+	for (int i = last; i >= 0; i--)
+		narrow(l, i, CUT_FLOOR, limit);
+	for (int i = last; i > 0 && total(l) > limit; i--)
+		l->widths[i] = -1;
+	narrow(l, 0, 1, limit);
+}
+
+/* Returns how many columns it took. */
+static int put_cell(FILE *to, const char *text, int width, const char *code)
+{
+	int columns = glyph_columns(text);
+	bool cut = columns > width;
+	size_t len = cut ? glyph_cut(text, width - 1) : strlen(text);
+	fprintf(to, "%s%.*s%s%s", code, (int)len, text, cut ? "…" : "", *code ? TONE_END : "");
+	/* A wide character may leave one column unused. */
+	return cut ? glyph_columns(text) - glyph_columns(text + len) + 1 : columns;
+}
+
+/* Blanks are owed and paid only when something follows. */
+static void put_rows(const struct table *t, FILE *to, bool coloured, const struct layout *l)
+{
+	int column = 0, owed = 0;
 	for (const char *at = t->cells.data, *end = at + t->cells.len; at < end; at += strlen(at + 1) + 2) {
-		const char *code = coloured ? tone_codes[(int)*at] : "";
-		if (at[1]) {
-			fprintf(to, "%*s%s%s%s", owed, "", code, at + 1, *code ? TONE_END : "");
+		int width = l->widths[column], taken = 0;
+		if (at[1] && width > 0) {
+			fprintf(to, "%*s", owed, "");
 			owed = 0;
+			taken = put_cell(to, at + 1, width, coloured ? tone_codes[(int)*at] : "");
 		}
-		owed += widths[column] - width_of(at + 1) + 2;
+		owed += width < 0 ? 0 : width - taken + 2;
 		if (++column == t->columns) {
 			fputc('\n', to);
 			column = owed = 0;
@@ -153,16 +192,33 @@ void table_print(const struct table *t, FILE *to, bool coloured)
 		fputc('\n', to);
 }
 
-bool table_wants_colour(FILE *to)
+void table_print(const struct table *t, FILE *to, bool coloured, int limit)
+{
+	struct layout l;
+	if (!t->cells.len || t->cells.failed)
+		return;
+	measure(t, &l);
+	if (limit > 0)
+		fit(&l, t->lesser, limit);
+	put_rows(t, to, coloured, &l);
+}
+
+bool table_wants_colour(FILE *to, enum options_color wish)
 {
 	const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
-	return isatty(fileno(to)) && !(no && no[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
+	if (wish != OPTIONS_COLOR_AUTO)
+		return wish == OPTIONS_COLOR_ALWAYS;
+	return isatty(fileno(to)) && !(no && no[0]) && terminal && strcmp(terminal, "dumb") != 0;
 }
 
 void table_put_clean(FILE *to, const char *text)
 {
-	for (; *text; text++)
-		fputc(clean(*text), to);
+	int columns;
+	while (*text) {
+		size_t n = glyph_next(text, &columns);
+		fprintf(to, "%.*s", columns < 0 ? 1 : (int)n, columns < 0 ? "?" : text);
+		text += n;
+	}
 }
 
 void table_put_state(FILE *to, bool coloured, const char *state, const char *text)

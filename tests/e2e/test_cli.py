@@ -1,23 +1,29 @@
 """The command line: what each command asks, prints and ends with, first against canned answers of docs/api.md
 (every answer, also the odd ones), then against a real podvisor."""
+import fcntl
 import http.server
 import json
 import os
+import pathlib
 import pty
 import re
 import select
 import signal
 import socket
 import socketserver
+import struct
 import subprocess
+import termios
 import threading
 import time
+import unicodedata
 
 import pytest
 
-from podvisor import PROGRAM, SLOWER, cli, wait_until
+from podvisor import PROGRAM, ROOT, SLOWER, cli, wait_until
 
-VERBS = ["run", "check", "status", "start", "stop", "restart", "reload", "logs", "events", "drain", "undrain", "probe", "version"]
+VERBS = ["run", "check", "status", "start", "stop", "restart", "reload", "logs", "events", "drain", "undrain", "probe", "version",
+         "completion", "help"]
 ASKING = {"status": [], "start": ["api"], "stop": ["api"], "restart": ["api"], "reload": [], "logs": [], "events": [],
           "drain": [], "undrain": [], "probe": ["ready"]}
 
@@ -25,9 +31,10 @@ WORKER = {"name": "api", "worker": "api", "instance": 0, "kind": "service", "cri
           "since": "2026-11-24T03:10:45.123Z", "since_seconds": 200.5, "wanted": True, "available": True, "pid": 123, "run": 5,
           "started": "2026-11-24T03:10:44.000Z", "uptime_seconds": 13.6, "next_start": None, "status_text": "serving",
           "depends_on": [], "restarts": 3, "restarts_by_reason": {"exit": 3}, "exits": {"ok": 0, "failed": 3, "signaled": 0},
-          "last_exit": None, "checks": [], "usage": None}
+          "last_exit": None, "checks": [],
+          "usage": {"memory_bytes": 52428800, "cpu_seconds": 3.25, "open_fds": 24, "processes": 3}}
 BACKOFF = {**WORKER, "name": "indexer", "worker": "indexer", "state": "backoff", "reason": "exited with code 1", "pid": None,
-           "since_seconds": 0.4, "restarts": 12, "available": False, "status_text": ""}
+           "since_seconds": 0.4, "restarts": 12, "available": False, "status_text": "", "uptime_seconds": None, "usage": None}
 FAILED = {**BACKOFF, "name": "valuation", "state": "failed", "reason": "exited with code 3 too often"}
 BROWSER = {"name": "chrome", "critical": False, "state": "ready", "reason": "", "since": "", "since_seconds": 93784, "wanted": True,
            "available": True, "pid": 200, "generation": 2, "listen": "127.0.0.1:9222", "volume": "chrome", "recycles": 1,
@@ -174,6 +181,7 @@ def test_every_command_explains_itself_on_stdout(verb):
     assert done.code == 0 and done.err == ""
     assert done.out.startswith(f"usage: podvisor {verb}")
     assert "--help" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
     assert cli("help", verb).out == done.out
 
 
@@ -202,17 +210,34 @@ def test_help_lists_every_command(words):
     (["start"], "a name is missing"),
     (["start", ""], '"" is no name of a worker or browser'),
     (["restart", "x" * 200], "is no name of a worker or browser"),
-    (["probe"], "a name is missing"),
+    (["probe"], "live|ready|startup is missing"),
     (["probe", "redy"], 'there is no probe "redy" (live, ready or startup)'),
     (["probe", "live", "ready"], '"ready" is not expected'),
     (["check", "-c"], "--config needs a value"),
-    (["version", "--json"], "there is no option --json"),
+    (["status", "--color", "red"], '--color is auto, always or never, not "red"'),
+    (["--socket", "/x", "status"], 'a command is expected before "--socket"'),
+    (["completion", "fish"], 'there is no script for "fish" (bash)'),
+    (["run", "--confg", "x"], "there is no option --confg (did you mean --config?)"),
+    (["run", "-x"], "there is no option -x"),
+    (["run", "-c"], "--config needs a value"),
+    (["run", "node"], '"node" is not expected (a command goes behind --)'),
+    (["run", "node", "--", "x"], '"node" is not expected (a command goes behind --)'),
+    (["run", "-c", "--", "node"], '"node" is not expected (a command goes behind --)'),
+    (["run", "--"], "a command is expected behind --"),
+    (["run", "-c", "x", "--", "true"], "-c FILE and a command behind -- exclude each other"),
 ])
 def test_a_usage_error_is_one_sentence_and_64(words, sentence):
     done = cli(*words)
     assert done.code == 64
     assert done.out == ""
     assert sentence in done.err
+    assert words == [] or done.err.count("\n") == 1 or re.fullmatch(r"podvisor .*\nusage: podvisor .*\n", done.err)
+
+
+def test_the_table_of_commands_is_there_for_programs():
+    table = json.loads(cli("help", "--json").out)
+    assert [command["name"] for command in table["commands"]] == VERBS
+    assert {code["code"] for code in table["exit_codes"]} == {0, 1, 64, 69, 70, 78}
 
 
 def test_options_and_names_may_be_mixed(canned):
@@ -227,9 +252,13 @@ def test_version_names_the_libraries():
     done = cli("version")
     assert done.code == 0
     for name in "libuv", "libpq", "libcurl", "jansson", "libwebsockets":
-        assert re.search(rf"^{name}: \d+\.\d+|^{name}: libcurl/\d+\.\d+", done.out, re.M), done
+        assert re.search(rf"^{name}: \d+\.\d+", done.out, re.M), done
     assert re.match(r"podvisor \S+\nbuild: (gcc|clang) ", done.out)
     assert cli("--version").out == done.out
+    told = json.loads(cli("version", "--json").out)
+    assert done.out.startswith(f"podvisor {told['version']}\nbuild: {told['build']['compiler']}, {told['build']['machine']}")
+    for name, version in told["libraries"].items():
+        assert f"\n{name}: {version}\n" in done.out
 
 
 def test_an_answer_that_cannot_be_written_is_no_success():
@@ -265,6 +294,26 @@ def test_check_tells_every_mistake_and_78(directory):
     assert re.search(rf"^{re.escape(file)}:3:\d+: workers\.api\.instances: ", done.err, re.M)
     absent = cli("check", "-c", os.path.join(directory, "absent.json"))
     assert absent.code == 78 and absent.err.count("\n") == 1 and "absent.json" in absent.err
+
+
+def test_mistakes_are_there_for_programs(directory):
+    file = os.path.join(directory, "podvisor.json")
+    with open(file, "w") as out:
+        out.write('{\n  "workers": {\n    "api": { "comand": ["x"], "command": [] }\n  }\n}\n')
+    done = cli("check", "-c", file, "--json")
+    assert (done.code, done.err) == (78, "")
+    mistakes = json.loads(done.out)
+    assert [(m["file"], m["line"], m["path"]) for m in mistakes] == [(file, 3, "workers.api.comand"), (file, 3, "workers.api.command")]
+    lines = [f"{m['file']}:{m['line']}:{m['column']}: {m['path']}: {m['message']}" for m in mistakes]
+    assert cli("check", "-c", file).err.splitlines() == lines
+    absent = os.path.join(directory, "absent.json")
+    done = cli("check", "-c", absent, "--json")
+    assert done.code == 78
+    assert json.loads(done.out) == [{"file": absent, "line": None, "column": None, "path": "", "message": "No such file or directory"}]
+    with open(file, "w") as out:
+        out.write('{"workers": {"api": {"command": ["true"]}}}')
+    assert (cli("check", "-c", file, "--json").code, cli("check", "-c", file, "--json").out) == (0, "[]\n")
+    assert "api" in json.loads(cli("check", "-c", file, "--json", "--print").out)["workers"]
 
 
 def test_the_schema_is_json():
@@ -354,10 +403,12 @@ STATUS_TEXT = """\
 backend-7d9f: not ready, up 10m45s, pid 1, podvisor 1.0.0
   worker:indexer: backoff: exited with code 1
   postgres:main: degraded: slow
+drain: serving
+memory: 1.0Gi of 4.0Gi
 
-WORKER   STATE    SINCE  PID  RESTARTS  REASON
-api      ready    3m20s  123  3         serving
-indexer  backoff  0s     -    12        exited with code 1
+WORKER   STATE    SINCE  UP   PID  RESTARTS  MEMORY  CPU  REASON
+indexer  backoff  0s     -    -    12        -       -    exited with code 1
+api      ready    3m20s  13s  123  3         50.0Mi  3s   serving
 
 BROWSER  STATE  SINCE  PID  RECYCLES  SESSIONS  PAGES  MEMORY   LISTEN          REASON
 chrome   ready  1d2h   200  1         1         3      300.0Mi  127.0.0.1:9222
@@ -370,9 +421,6 @@ tmp     ready  1s     4.0Ki of 1.0Gi  /tmp
 
 GATEWAY       STATE      HTTP  IDLE  WEBSOCKETS  REQUESTS
 0.0.0.0:8080  listening  4     2     17          1200
-
-drain: serving
-memory: 1.0Gi of 4.0Gi
 """
 
 
@@ -401,7 +449,7 @@ def test_an_empty_podvisor_has_a_short_status(canned):
     canned.answers = {"GET /api/v1/status": (200, {**STATUS, "ready": True, "reasons": [], "remarks": [], "workers": [],
                                                    "browsers": [], "volumes": [], "postgres": [], "gateway": None,
                                                    "memory": {"limit_bytes": None, "used_bytes": None}})}
-    assert canned.cli("status").out == "backend-7d9f: ready, up 10m45s, pid 1, podvisor 1.0.0\n\ndrain: serving\n"
+    assert canned.cli("status").out == "backend-7d9f: ready, up 10m45s, pid 1, podvisor 1.0.0\n"
 
 
 def test_a_drain_tells_why_and_how_long(canned):
@@ -428,31 +476,104 @@ def test_a_worker_cannot_write_to_the_terminal_of_who_looks(canned):
     assert "?[2Japi" in out and "?]0;title??line" in out
 
 
-def on_a_terminal(canned, words, until, env=None):
-    """What a command writes to a terminal, until something was in it."""
-    ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-    process = subprocess.Popen([PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-                               env={**environment, "PODVISOR_SOCKET": canned.path, "TERM": "xterm", **(env or {})})
-    os.close(theirs)
+class Terminal:
+    """A command on a terminal of that size. screen is what it shows, as far as it was read."""
+
+    def __init__(self, socket_path, words, env=None, columns=120, rows=40):
+        self.ours, theirs = pty.openpty()
+        self.resize(columns, rows)
+        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
+        self.process = subprocess.Popen([PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                                        env={**environment, "PODVISOR_SOCKET": socket_path, "TERM": "xterm", **(env or {})})
+        os.close(theirs)
+        self.written = b""
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, text, seconds=30):
+        """What came since the last call, until text was in it."""
+        got = read_until(self.ours, text if isinstance(text, bytes) else text.encode(), seconds)
+        self.written += got
+        return got.decode()
+
+    def rest(self):
+        """What came until its end."""
+        got = b""
+        while True:
+            try:
+                more = os.read(self.ours, 65536)
+            except OSError:
+                more = b""
+            if not more:
+                self.written += got
+                return got.decode()
+            got += more
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def terminal(canned):
+    opened = []
+
+    def start(*words, **more):
+        opened.append(Terminal(canned.path, words, **more))
+        return opened[-1]
+    yield start
+    for one in opened:
+        one.close()
+
+
+def on_a_terminal(canned, words, env=None, **size):
+    """All that a command writes to a terminal, and its exit code."""
+    terminal = Terminal(canned.path, words, env, **size)
     try:
-        return read_until(ours, until).decode(), process.wait(30 * SLOWER)
+        return terminal.rest(), terminal.process.wait(30 * SLOWER)
     finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+        terminal.close()
+
+
+def plain(text):
+    return re.sub(r"\033\[\d+m", "", text).replace("\r\n", "\n")
 
 
 def test_colours_are_for_terminals_that_want_them(canned):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
-    coloured, code = on_a_terminal(canned, ["status"], b"4.0Gi")
+    coloured, code = on_a_terminal(canned, ["status"])
     assert code == 0
     assert "\033[32mready\033[0m" in coloured and "\033[33mbackoff\033[0m" in coloured
     assert "\033[31mnot ready\033[0m" in coloured
-    plain = re.sub(r"\033\[\d+m", "", coloured).replace("\r\n", "\n")
-    assert plain == canned.cli("status").out, "colours must not move columns"
+    assert plain(coloured) == canned.cli("status").out, "colours must not move columns"
     for env in {"NO_COLOR": "1"}, {"TERM": "dumb"}:
-        assert "\033" not in on_a_terminal(canned, ["status"], b"4.0Gi", env)[0]
+        assert "\033" not in on_a_terminal(canned, ["status"], env)[0]
+    assert "\033" not in on_a_terminal(canned, ["status", "--color=never"])[0]
+    assert canned.cli("status", "--color=always").out == coloured.replace("\r\n", "\n")
+    assert "\033" not in canned.cli("status", "--color=auto").out
+
+
+@pytest.mark.parametrize("columns", [200, 100, 80, 60, 40, 20])
+def test_no_row_wraps_on_a_terminal(canned, columns):
+    wide = {**BACKOFF, "name": "日本語", "worker": "日本語", "reason": "könnte nicht starten: " + "x" * 300}
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "workers": [WORKER, wide], "reasons": ["y" * 300]})}
+    shown = plain(on_a_terminal(canned, ["status"], columns=columns)[0])
+    width = lambda text: sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    assert max(map(width, shown.splitlines())) <= columns
+    assert "…" in shown and "x" * 300 not in shown
+    if columns >= 60:
+        assert re.search(r"^日本語 .*backoff.* könnte", shown, re.M)
+    # Where no terminal is, nothing is cut.
+    assert "x" * 300 in canned.cli("status").out
+
+
+def test_figures_that_were_not_measured_yet_are_asked_for_again(canned):
+    unmeasured = {**STATUS, "workers": [{**WORKER, "usage": None}]}
+    canned.answers = {"GET /api/v1/status": [(200, unmeasured), (200, STATUS)]}
+    assert " 50.0Mi " in canned.cli("status").out
+    assert len(canned.asked) == 2
 
 
 def test_a_watched_status_ends_with_ctrl_c_and_0(canned, processes):
@@ -465,13 +586,91 @@ def test_a_watched_status_ends_with_ctrl_c_and_0(canned, processes):
     assert (code, err) == (0, "")
 
 
-def test_a_watched_status_ends_with_69_when_the_supervisor_goes(canned, processes):
+def test_a_watch_of_nobody_ends_with_69(directory):
+    path = os.path.join(directory, "nobody.sock")
+    done = cli("status", "--watch", socket_path=path)
+    assert (done.code, done.out) == (69, "")
+    assert done.err == f"podvisor status: no supervisor answers; tried {path} (No such file or directory)\n"
+
+
+def test_a_watched_status_goes_on_when_the_supervisor_comes_again(canned, processes):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
-    processes.append(canned.start("status", "--watch"))
-    read_until(processes[0].stdout, b"memory:")
+    processes.append(canned.start("status", "--watch", "--json"))
+    read_until(processes[0].stdout, b"}\n")
     canned.close()
-    code, _, err = ended(processes[0])
-    assert code == 69 and err == f"podvisor status: {canned.path}: the supervisor went away\n"
+    told = read_until(processes[0].stderr, b"\n").decode()
+    assert told == f"podvisor status: {canned.path}: the supervisor went away; trying again\n"
+    again = Canned(canned.path)
+    try:
+        again.answers = {"GET /api/v1/status": (200, {**STATUS, "pid": 77})}
+        read_until(processes[0].stdout, b'"pid":77')
+        processes[0].send_signal(signal.SIGTERM)
+        code, _, err = ended(processes[0])
+        assert (code, err) == (0, "")
+    finally:
+        again.close()
+
+
+HIDE, SHOW, OTHER, OWN = "\033[?25l", "\033[?25h", "\033[?1049h", "\033[?1049l"
+
+
+def test_a_watch_draws_in_place_and_leaves_the_terminal_as_it_was(canned, terminal):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    screen = terminal("status", "--watch")
+    first = screen.read_until("\033[J\033[H")
+    assert OTHER in first and HIDE in first
+    second = screen.read_until("\033[J")
+    assert "\033[2J" not in second and second.count("\033[K") > 10, "what is drawn again is not cleared before"
+    screen.process.send_signal(signal.SIGINT)
+    assert screen.process.wait(30 * SLOWER) == 0
+    rest = screen.rest()
+    assert rest.endswith(SHOW + OWN) and screen.written.decode().count(OWN) == 1
+
+
+def test_a_watch_is_cut_to_the_screen_and_follows_its_size(canned, terminal):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    screen = terminal("status", "--watch", columns=60, rows=10)
+    drawn = screen.read_until("\033[J\033[H")
+    drawn = screen.read_until("\033[J")
+    assert drawn.count("\r\n") == 9 and not drawn.endswith("\n\033[J")
+    assert "requests" not in drawn.lower()
+    screen.resize(120, 40)
+    screen.process.send_signal(signal.SIGWINCH)
+    screen.read_until("REQUESTS")
+
+
+def test_a_watch_that_is_put_aside_gives_the_terminal_back(canned, terminal):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    screen = terminal("status", "--watch")
+    screen.read_until("\033[J\033[H")
+    screen.process.send_signal(signal.SIGTSTP)
+    screen.read_until(OWN)
+    wait_until("it is stopped", lambda: open(f"/proc/{screen.process.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+    screen.process.send_signal(signal.SIGCONT)
+    screen.read_until(OTHER)
+    screen.read_until("REQUESTS")
+
+
+def test_a_watch_on_a_terminal_says_that_nobody_answers_and_goes_on(canned, terminal):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    screen = terminal("status", "--watch")
+    screen.read_until("REQUESTS")
+    canned.close()
+    screen.read_until("trying again. It was:")
+    again = Canned(canned.path)
+    try:
+        again.answers = {"GET /api/v1/status": (200, {**STATUS, "pid": 77})}
+        screen.read_until("pid 77")
+    finally:
+        again.close()
+
+
+def test_a_watch_on_a_dumb_terminal_writes_one_picture_after_another(canned, terminal):
+    canned.answers = {"GET /api/v1/status": (200, STATUS)}
+    screen = terminal("status", "--watch", env={"TERM": "dumb"})
+    screen.read_until("REQUESTS")
+    screen.read_until("REQUESTS")
+    assert "\033" not in screen.written.decode()
 
 
 # ---- start, stop, restart ----
@@ -498,6 +697,7 @@ def test_a_worker_that_failed_is_1_with_its_reason(canned):
     canned.answers = {"GET /api/v1/workers/valuation": acted(FAILED), "POST /api/v1/workers/valuation/restart": acted(FAILED)}
     done = canned.cli("restart", "valuation")
     assert (done.code, done.out) == (1, "valuation: failed, exited with code 3 too often\n")
+    assert done.err == "podvisor restart: valuation did not come up\n"
 
 
 def test_to_stop_what_has_failed_is_no_failure(canned):
@@ -539,6 +739,50 @@ def test_names_are_acted_on_side_by_side(canned):
     assert canned.cli("stop", "b", "a").code == 0
 
 
+def test_what_was_acted_on_is_there_for_programs(canned):
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "POST /api/v1/workers/api/restart": acted(WORKER),
+                      "GET /api/v1/workers/valuation": acted(FAILED), "POST /api/v1/workers/valuation/restart": acted(FAILED)}
+    done = canned.cli("restart", "api", "valuation", "--json")
+    assert done.code == 1
+    assert json.loads(done.out) == {"done": True, "workers": [WORKER, FAILED], "browsers": []}
+    refusal = {"error": 'no worker or browser named "apy"; did you mean "api"?', "nearest": "api"}
+    canned.answers["GET /api/v1/workers/apy"] = (404, refusal)
+    done = canned.cli("restart", "apy", "--json")
+    assert (done.code, json.loads(done.out)) == (1, refusal) and "did you mean" in done.err
+
+
+def test_a_long_wait_tells_on_a_terminal_what_it_waits_for(canned, terminal):
+    release = threading.Event()
+
+    def slow(_):
+        release.wait(60 * SLOWER)
+        return acted(WORKER)
+    stopping = {**WORKER, "state": "stopping", "since_seconds": 2.5, "reason": "asked for"}
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "POST /api/v1/workers/api/restart": slow,
+                      "GET /api/v1/workers": (200, {"workers": [stopping, BACKOFF], "browsers": []})}
+    screen = terminal("restart", "api")
+    screen.read_until("restart: api stopping for 2s (asked for)")
+    release.set()
+    rest = screen.rest()
+    assert "indexer" not in screen.written.decode()
+    assert rest.endswith("\r\033[Kapi: \033[32mready\033[0m, pid 123\r\n")
+    assert screen.process.wait(30 * SLOWER) == 0
+
+
+def test_a_drain_that_is_waited_for_tells_how_far_it_is(canned, terminal):
+    release = threading.Event()
+
+    def slow(_):
+        release.wait(60 * SLOWER)
+        return 200, DRAIN
+    going = {**DRAIN, "state": "draining", "connections": {"http": 1, "idle": 0, "websocket": 12}, "remaining_seconds": 48.2}
+    canned.answers = {"POST /api/v1/drain": slow, "GET /api/v1/drain": (200, going)}
+    screen = terminal("drain", "--wait")
+    screen.read_until("drain: draining for 3s, 1 requests and 12 WebSockets left, at most 48s to go")
+    release.set()
+    assert screen.process.wait(30 * SLOWER) == 0
+
+
 def test_a_name_cannot_reach_another_path(canned):
     canned.cli("stop", "../reload?x=1#")
     assert canned.asked == ["GET /api/v1/workers/..%2Freload%3Fx%3D1%23"]
@@ -547,10 +791,16 @@ def test_a_name_cannot_reach_another_path(canned):
 # ---- reload, drain, probe ----
 
 def test_reload_tells_what_changed(canned):
-    canned.answers = {"POST /api/v1/reload": [(200, {"changes": ["worker api: restart"], "dry_run": False}), (200, {"changes": []})]}
-    assert canned.cli("reload").out == "worker api: restart\n"
+    changes = ["+ worker x", "- worker y", "~ worker api: command; restarts"]
+    canned.answers = {"POST /api/v1/reload": [(200, {"changes": changes, "dry_run": False}), (200, {"changes": []})]}
+    assert canned.cli("reload").out == "".join(f"{change}\n" for change in changes)
     assert canned.cli("reload").out == "nothing changed\n"
     assert canned.asked == ["POST /api/v1/reload"] * 2
+    canned.answers = {"POST /api/v1/reload": (200, {"changes": changes, "dry_run": False})}
+    assert json.loads(canned.cli("reload", "--json").out) == {"changes": changes, "dry_run": False}
+    coloured = canned.cli("reload", "--color=always").out
+    assert coloured == ("\033[32m+ worker x\033[0m\n\033[31m- worker y\033[0m\n"
+                        "\033[33m~ worker api: command; restarts\033[0m\n")
 
 
 def test_a_dry_run_only_asks(canned):
@@ -565,12 +815,15 @@ def test_a_reload_that_is_refused_is_78_with_every_mistake(canned, status):
     done = canned.cli("reload")
     assert (done.code, done.out) == (78, "")
     assert done.err == "f:1:2: a: b\nf:3:4: c: d\npodvisor reload: refused\n"
+    done = canned.cli("reload", "--json")
+    assert done.code == 78 and json.loads(done.out) == {"error": "refused", "mistakes": ["f:1:2: a: b", "f:3:4: c: d"]}
 
 
 def test_drain_and_undrain_tell_where_it_stands_then(canned):
     canned.answers = {"POST /api/v1/drain": (202, DRAIN), "POST /api/v1/undrain": (202, {**DRAIN, "state": "lame-duck"}),
                       "GET /api/v1/drain": [(200, {**DRAIN, "state": "lame-duck"}), (200, DRAIN)]}
     assert (canned.cli("drain").out, canned.cli("undrain").out) == ("drain: lame-duck\n", "drain: serving\n")
+    assert json.loads(canned.cli("undrain", "--json").out) == DRAIN
 
 
 def test_a_drain_is_waited_for(canned):
@@ -601,6 +854,21 @@ def test_a_probe_is_an_exit_code(canned, name, path):
     assert (done.code, done.out) == (1, "[-]worker:api failed: backoff\nreadyz check failed\n")
 
 
+def test_a_probe_is_there_for_programs(canned):
+    verbose = "[+]worker:api ok: ready: pid 7\n[-]postgres:main failed: down, unreachable\n[+]gateway excluded: ok\nreadyz check failed\n"
+    canned.answers = {"GET /readyz?verbose": (503, verbose)}
+    done = canned.cli("probe", "ready", "--json")
+    assert done.code == 1
+    assert json.loads(done.out) == {"probe": "ready", "ok": False, "checks": [
+        {"name": "worker:api", "ok": True, "text": "ready: pid 7"},
+        {"name": "postgres:main", "ok": False, "text": "down, unreachable"}, {"name": "gateway", "ok": True, "text": "ok"}]}
+
+
+def test_a_probe_cannot_write_to_the_terminal_but_keeps_its_letters(canned):
+    canned.answers = {"GET /readyz": (503, "[-]worker:größe failed: \033[2J\nreadyz check failed")}
+    assert canned.cli("probe", "ready").out == "[-]worker:größe failed: ?[2J\nreadyz check failed\n"
+
+
 # ---- logs, events ----
 
 def line(n, name="api"):
@@ -617,6 +885,11 @@ def test_logs_of_several_are_merged_by_time(canned):
     canned.answers = {"GET /api/v1/logs?lines=3&name=api": (200, line(1) + line(4) + line(5)),
                       "GET /api/v1/logs?lines=3&name=b": (200, line(2, "b") + line(3, "b"))}
     assert canned.cli("logs", "-n3", "api", "b").out == line(3, "b") + line(4) + line(5)
+
+
+def test_logs_that_are_no_json_become_it(canned):
+    canned.answers = {"GET /api/v1/logs": (200, line(1) + "plain text\n")}
+    assert canned.cli("logs", "--json").out == line(1) + '{"msg":"plain text"}\n'
 
 
 def test_logs_of_an_unknown_name_are_refused(canned):
@@ -735,7 +1008,7 @@ def test_status_shows_what_runs(pod):
     done = pod.cli("status")
     assert done.code == 0 and done.err == ""
     api = pod.worker("api")
-    assert re.search(rf"^api +ready +\d+s +{api['pid']} +0", done.out, re.M)
+    assert re.search(rf"^api +ready +\d+s +\d+s +{api['pid']} +0 ", done.out, re.M)
     assert re.search(r"^migrate +failed .*exited with code 3", done.out, re.M)
     told = json.loads(pod.cli("status", "--json").out)
     assert {w["name"] for w in told["workers"]} == set(WORKERS)
@@ -808,7 +1081,7 @@ def test_real_events_are_followed_as_they_happen(pod, processes):
     assert "worker:api" in pod.cli("events").out
 
 
-@pytest.mark.parametrize("words", [["logs", "-f"], ["events", "-f"], ["status", "--watch"]])
+@pytest.mark.parametrize("words", [["logs", "-f"], ["events", "-f"]])
 def test_a_follower_ends_with_69_when_podvisor_ends(pod, processes, words):
     processes.append(following(pod, *words))
     read_until(processes[0].stdout, b"api")
@@ -823,11 +1096,16 @@ def test_a_real_reload(pod):
     changed = json.loads(json.dumps(pod.config))
     changed["workers"]["indexer"]["env"] = {"A": "b"}
     pod.write_config(changed)
+    del changed["workers"]["migrate"]
+    changed["workers"]["new"] = {"command": ["/bin/sleep", "1000"]}
+    pod.write_config(changed)
+    expected = "~ worker indexer: +env.A; restarts\n+ worker new\n- worker migrate\n"
     done = pod.cli("reload", "--dry-run")
-    assert done.code == 0 and "indexer" in done.out and "api" not in done.out
+    assert (done.code, done.out) == (0, expected)
     assert pod.worker("indexer")["run"] == indexer["run"]
     done = pod.cli("reload")
-    assert done.code == 0 and "indexer" in done.out
+    assert (done.code, done.out) == (0, expected)
+    pod.wait_log(msg="~ worker indexer: +env.A; restarts")
     wait_until("indexer runs anew", lambda: pod.worker("indexer")["run"] > indexer["run"])
     assert pod.worker("api")["pid"] == api["pid"]
 
@@ -839,6 +1117,26 @@ def test_a_real_reload_that_is_refused_changes_nothing(pod):
     assert done.code == 78
     assert re.search(rf'^{re.escape(str(pod.config_file))}:1:\d+: workers\.api\.comand: ', done.err, re.M)
     assert pod.worker("api")["pid"] == api["pid"]
+
+
+def test_a_dry_run_of_what_a_reload_refuses_is_refused(pod):
+    pod.write_config({**pod.config, "volumes": {"v": {"path": "/tmp", "size": "1Mi", "mount": "any"}}})
+    for words in ["reload", "--dry-run"], ["reload"]:
+        done = pod.cli(*words)
+        assert (done.code, done.out) == (78, "") and "volumes cannot change" in done.err
+
+
+def test_a_real_watch_survives_a_restart_of_podvisor(podvisor, directory, processes):
+    socket_path = os.path.join(directory, "control.sock")
+    config = {"control": {"socket": socket_path}, "workers": {"a": {"command": ["/bin/sleep", "1000"]}}}
+    pod = podvisor(config)
+    pod.wait_worker("a", state="ready")
+    processes.append(following(pod, "status", "--watch", "--json"))
+    read_until(processes[0].stdout, f'"pid":{pod.pid},'.encode())
+    assert pod.stop() == 0
+    pod = podvisor(config)
+    read_until(processes[0].stdout, f'"pid":{pod.pid},'.encode())
+    assert pod.stop() == 0
 
 
 def test_a_real_drain_and_back(pod):
@@ -874,3 +1172,99 @@ def test_the_commands_find_a_socket_that_fell_back(podvisor, directory):
     assert done.code == 0 and json.loads(done.out)["pid"] == pod.pid
     assert pod.stop() == 0
     assert not os.path.exists(os.path.join(directory, "podvisor", "control.sock"))
+
+
+# ---- completion, the man page, the book ----
+
+def complete(words, socket_path, cwd=None):
+    """What bash offers behind these words, the last of which is being written."""
+    script = ('source <("$1" completion bash); shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _podvisor; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", PROGRAM, PROGRAM, *words], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=30 * SLOWER, cwd=cwd,
+                          env={**os.environ, "PODVISOR_SOCKET": socket_path})
+    assert done.returncode == 0 and done.stderr == "", done
+    return done.stdout.split()
+
+
+@pytest.fixture
+def two_workers(canned):
+    several = [{**WORKER, "name": f"web.{i}", "worker": "web"} for i in range(2)]
+    canned.answers = {"GET /api/v1/workers": (200, {"workers": [WORKER, *several], "browsers": [BROWSER]})}
+    return canned
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["st"], ["status", "start", "stop"]),
+    (["undr"], ["undrain"]),
+    (["status", "--w"], ["--watch"]),
+    (["status", "--color", ""], ["auto", "always", "never"]),
+    (["status", "--color", "=", "n"], ["never"]),
+    (["status", "--color", "="], ["auto", "always", "never"]),
+    (["restart", ""], ["api", "web", "web.0", "web.1", "chrome"]),
+    (["restart", "api", "we"], ["web", "web.0", "web.1"]),
+    (["logs", "-n", ""], []),
+    (["logs", "-n", "3", "ch"], ["chrome"]),
+    (["logs", "--", "-"], []),
+    (["probe", ""], ["live", "ready", "startup"]),
+    (["help", "re"], ["restart", "reload"]),
+    (["completion", ""], ["bash"]),
+    (["version", ""], []),
+    (["nothing", ""], []),
+    (["run", "--c"], ["--config"]),
+    (["run", ""], ["--"]),
+])
+def test_words_are_completed(two_workers, words, offered):
+    assert complete(words, two_workers.path) == offered
+
+
+def test_files_and_programs_are_completed(two_workers, directory):
+    for name in "podvisor.json", "other":
+        open(os.path.join(directory, name), "w").close()
+    for words in ["check", "-c", "pod"], ["check", "--config", "=", "pod"], ["run", "--", "cat", "pod"], ["run", "-c", "pod"]:
+        assert complete(words, two_workers.path, directory) == ["podvisor.json"]
+    assert "cat" in complete(["run", "--", "ca"], two_workers.path)
+
+
+def test_names_are_asked_at_the_socket_that_was_named(two_workers, directory):
+    nobody = os.path.join(directory, "nobody")
+    for option in ["--socket", two_workers.path], ["--socket", "=", two_workers.path]:
+        assert "chrome" in complete(["stop", *option, ""], nobody)
+    assert complete(["stop", ""], nobody) == []
+    done = cli("completion", "names", socket_path=nobody)
+    assert (done.code, done.out, done.err) == (69, "", "")
+
+
+def test_a_name_of_a_worker_is_no_program(two_workers, directory):
+    """Nor an expansion: compgen -W would run $(...) in its words."""
+    mark = os.path.join(directory, "mark")
+    evil = {**WORKER, "name": f"$(touch${{IFS}}{mark})", "worker": f"$(touch${{IFS}}{mark})"}
+    two_workers.answers = {"GET /api/v1/workers": (200, {"workers": [evil, WORKER], "browsers": []})}
+    assert "api" in complete(["restart", ""], two_workers.path)
+    assert not os.path.exists(mark)
+
+
+def test_the_man_page_and_the_book_are_what_the_table_says():
+    done = subprocess.run([ROOT / "docs/man/generate", PROGRAM, "--check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_man_page_is_without_a_complaint_and_tells_every_command():
+    page = ROOT / "docs/man/podvisor.1"
+    done = subprocess.run(["groff", "-ww", "-man", "-Tascii", "-P-cbou", "-rLL=200n", page], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for verb in VERBS:
+        assert re.search(rf"^ +podvisor {verb}\b", done.stdout, re.M)
+        for option in re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", cli(verb, "--help").out, re.M):
+            assert option in done.stdout
+
+
+def test_what_is_installed_can_be_used(directory):
+    done = subprocess.run(["make", "-C", ROOT, "-o", "all", "install", f"BUILD={os.path.dirname(PROGRAM)}", f"DESTDIR={directory}", "PREFIX=/usr"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
+    assert done.returncode == 0, done.stdout
+    usr = pathlib.Path(directory, "usr")
+    assert sorted(str(file.relative_to(usr)) for file in usr.rglob("*") if file.is_file()) == [
+        "bin/podvisor", "libexec/podvisor/podvisor-shim", "share/bash-completion/completions/podvisor", "share/man/man1/podvisor.1"]
+    installed = subprocess.run([usr / "bin/podvisor", "completion", "bash"], stdout=subprocess.PIPE).stdout
+    assert (usr / "share/bash-completion/completions/podvisor").read_bytes() == installed

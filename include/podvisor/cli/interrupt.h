@@ -9,7 +9,11 @@
  * nothing else from then on. -1 when the kernel has none left: the signals
  * then end the process. It stays open for the life of the process. */
 int interrupt_open(void);
+/* The same, with SIGTSTP and SIGWINCH among the signals: for who draws. */
+int interrupt_open_drawing(void);
 /* Sleeps; true as soon as a signal came. */
 bool interrupt_wait(int fd, int ms);
+/* The signal that came, which is then forgotten; 0: none. */
+int interrupt_take(int fd);
 
 #endif

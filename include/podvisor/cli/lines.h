@@ -4,6 +4,9 @@
 #ifndef PODVISOR_CLI_LINES_H
 #define PODVISOR_CLI_LINES_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "podvisor/base/buf.h"
 #include "podvisor/base/span.h"
 
@@ -16,5 +19,7 @@ struct span lines_last(struct span window, size_t n);
  * equal ones in the order of the windows. A line without one goes with the line
  * before it. 0 or buf_put's error. */
 int lines_merge(struct buf *out, const struct span *windows, size_t n) MUST_CHECK;
+/* Writes them; as_json: a line that is no JSON object as {"msg": line}. */
+void lines_print(struct span window, bool as_json, FILE *to);
 
 #endif

@@ -1,18 +1,17 @@
-/* status owns `podvisor status`: the supervisor's picture of everything, as
- * tables for people or as it came for programs. */
-#ifndef PODVISOR_CLI_STATUS_H
-#define PODVISOR_CLI_STATUS_H
+/* picture owns how the supervisor's status looks to people: what is wrong first,
+ * then tables of what is configured. */
+#ifndef PODVISOR_CLI_PICTURE_H
+#define PODVISOR_CLI_PICTURE_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "podvisor/cli/options.h"
-
-/* Returns the exit code. */
-int status_run(const struct options *o);
-/* Writes what GET /api/v1/status answered (docs/api.md) for people. Fields that
- * are missing or of another type are left blank. */
-void status_print(FILE *to, const json_t *status, bool coloured);
+/* Writes what GET /api/v1/status answered (docs/api.md). Fields that are missing
+ * or of another type are left blank. Tables take no more than so many columns (0:
+ * as many as they need); other lines are as long as they are. */
+void picture_print(FILE *to, const json_t *status, bool coloured, int columns);
+/* The same as text, for free(); NULL: out of memory. */
+char *picture_text(const json_t *status, bool coloured, int columns);
 
 #endif

@@ -16,9 +16,16 @@ struct supervisor {
 	const char *given; /* --socket or PODVISOR_SOCKET: then only that one is tried; else NULL */
 	char path[108]; /* where it answered; "" before */
 	int cancel_fd; /* see http_call.h; -1 */
+	bool json; /* a refusal is also told on stdout, as the supervisor's own JSON */
+	bool quiet; /* no sentence goes to stderr: the last one is in said */
+	char said[1024];
+	void (*tick)(void *ctx); /* see http_call.h; NULL */
+	void *tick_ctx;
 };
 
 void supervisor_init(struct supervisor *s, const struct options *o);
+/* "podvisor VERB: SENTENCE" on stderr, or kept; see quiet. */
+void supervisor_say(struct supervisor *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Fills in method and target (printf) and an empty body. */
 void supervisor_call(struct http_call *call, const char *method, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -30,8 +37,8 @@ int supervisor_ask(struct supervisor *s, struct http_call *call, ms_t timeout_ms
 
 /* The body as a JSON object or NULL, which the caller json_decref()s. */
 json_t *supervisor_json(const struct http_call *call);
-/* An answer that is no success: tells its "error" and "mistakes" on stderr. */
-void supervisor_tell_refusal(const struct supervisor *s, const struct http_call *call);
+/* An answer that is no success: tells its "error" and "mistakes". */
+void supervisor_tell_refusal(struct supervisor *s, const struct http_call *call);
 /* GET target: its JSON in *out (the caller's), 0; or the exit code after a sentence. */
 int supervisor_get_json(struct supervisor *s, const char *target, json_t **out) MUST_CHECK;
 

@@ -8,28 +8,37 @@
 #include <stdio.h>
 
 #include "podvisor/base/buf.h"
+#include "podvisor/cli/options.h"
 
 #define TABLE_COLUMNS_MAX 12
 #define TABLE_TEXT_MAX    32
 
 struct table {
 	int columns;
+	const unsigned char
+		*lesser; /* columns that a narrow terminal goes without, first first; ends with 0; or NULL */
 	struct buf cells; /* each: a byte for its tone, its text, NUL */
 };
 
 /* A table without cells. The cells that follow fill it row by row. */
 void table_init(struct table *t, int columns);
 void table_fini(struct table *t);
-/* Text is cleaned: control characters, which a terminal would obey, become '?'. NULL is an empty cell. */
+/* Text is cleaned: what a terminal would obey becomes '?'. NULL is an empty cell. */
 void table_cell(struct table *t, const char *text);
 void table_printf(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The word for a state; its colour says how good it is. */
 void table_state(struct table *t, const char *state);
-/* Two blanks between columns, none at the ends of lines. */
-void table_print(const struct table *t, FILE *to, bool coloured);
+/* Two blanks between columns, none at the ends of lines. No line takes more
+ * than limit columns of the terminal (0: as many as it needs): lesser columns
+ * are left out, then text is cut, the last column's first. */
+void table_print(const struct table *t, FILE *to, bool coloured, int limit);
 
-/* Colours are wanted: to is a terminal and NO_COLOR is not set (no-color.org). */
-bool table_wants_colour(FILE *to);
+/* How good a state is: 0 nobody needs to look, 1 worth a look, 2 wrong. */
+int table_badness(const char *state);
+
+/* Colours are wanted: by --color, or else to is a terminal that knows them
+ * and NO_COLOR is not set (no-color.org). */
+bool table_wants_colour(FILE *to, enum options_color wish);
 /* Writes text in the colour of that state. */
 void table_put_state(FILE *to, bool coloured, const char *state, const char *text);
 /* Writes text cleaned, as a cell's. */

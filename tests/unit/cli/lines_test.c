@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -117,6 +118,21 @@ static void a_merge_beyond_the_cap_says_so(void **state)
 	buf_fini(&out);
 }
 
+static void as_json_every_line_is_an_object(void **state)
+{
+	(void)state;
+	const char window[] = "{\"msg\":\"a\"}\nplain \"text\"\n[1]\n\xff\nlast";
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	assert_non_null(to);
+	lines_print((struct span){window, sizeof(window) - 1}, true, to);
+	fclose(to);
+	assert_string_equal(text, "{\"msg\":\"a\"}\n{\"msg\":\"plain \\\"text\\\"\"}\n{\"msg\":\"[1]\"}\n"
+				  "{\"msg\":\"?\"}\n{\"msg\":\"last\"}\n");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +147,7 @@ int main(void)
 		cmocka_unit_test(a_line_without_a_stamp_goes_with_the_line_before_it),
 		cmocka_unit_test(short_and_almost_stamps_are_no_stamps),
 		cmocka_unit_test(a_merge_beyond_the_cap_says_so),
+		cmocka_unit_test(as_json_every_line_is_an_object),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

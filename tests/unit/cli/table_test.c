@@ -7,23 +7,31 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "podvisor/cli/glyph.h"
 #include "podvisor/cli/table.h"
 
 /* What a table prints, for free(). */
-static char *printed(const struct table *t, bool coloured)
+static char *printed(const struct table *t, bool coloured, int limit)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *to = open_memstream(&text, &size);
 	assert_non_null(to);
-	table_print(t, to, coloured);
+	table_print(t, to, coloured, limit);
 	fclose(to);
 	return text;
 }
 
+static void check_fitted(struct table *t, int limit, const char *want)
+{
+	char *text = printed(t, false, limit);
+	assert_string_equal(text, want);
+	free(text);
+}
+
 static void check_printed(struct table *t, bool coloured, const char *want)
 {
-	char *text = printed(t, coloured);
+	char *text = printed(t, coloured, 0);
 	assert_string_equal(text, want);
 	free(text);
 	table_fini(t);
@@ -73,6 +81,90 @@ static void letters_beyond_ascii_count_once(void **state)
 	table_init(&t, 2);
 	put_cells(&t, cells, 4);
 	check_printed(&t, false, "größe  x\nabcde  y\n");
+}
+
+static void wide_characters_count_twice(void **state)
+{
+	(void)state;
+	const char *const cells[] = {"日本", "x", "abcde", "y"};
+	struct table t;
+	table_init(&t, 2);
+	put_cells(&t, cells, 4);
+	check_printed(&t, false, "日本   x\nabcde  y\n");
+}
+
+#define REASON "because it is so, and for no other reason"
+
+static void the_last_column_is_cut_first(void **state)
+{
+	(void)state;
+	const char *const cells[] = {"api", "ready", REASON, "b", "x", "short"};
+	struct table t;
+	table_init(&t, 3);
+	put_cells(&t, cells, 6);
+	check_fitted(&t, 100, "api  ready  " REASON "\nb    x      short\n");
+	check_fitted(&t, 53, "api  ready  " REASON "\nb    x      short\n");
+	check_fitted(&t, 52, "api  ready  because it is so, and for no other reas…\nb    x      short\n");
+	check_fitted(&t, 20, "api  ready  because…\nb    x      short\n");
+	table_fini(&t);
+}
+
+static void lesser_columns_go_before_the_reason_is_unreadable(void **state)
+{
+	(void)state;
+	const char *const cells[] = {"NAME", "PID", "CPU", "WHY", "api", "12345", "3h20m", REASON};
+	struct table t;
+	table_init(&t, 4);
+	t.lesser = (const unsigned char *)"\2\1";
+	put_cells(&t, cells, 8);
+	check_fitted(&t, 50, "NAME  PID    CPU    WHY\napi   12345  3h20m  because it is so, and for no …\n");
+	check_fitted(&t, 49, "NAME  PID    WHY\napi   12345  because it is so, and for no other …\n");
+	check_fitted(&t, 40, "NAME  WHY\napi   because it is so, and for no othe…\n");
+	table_fini(&t);
+}
+
+static void no_line_is_longer_than_the_limit_whatever_it_is(void **state)
+{
+	(void)state;
+	const char *const cells[] = {
+		"a-rather-long-name-日本語", "backoff", "1d2h", "12345", REASON, "x", "", "", "", ""};
+	struct table t;
+	table_init(&t, 5);
+	put_cells(&t, cells, 10);
+	for (int limit = 1; limit < 90; limit++) {
+		char *text = printed(&t, false, limit);
+		for (char *line = text, *end; *line; line = end + 1) {
+			end = strchr(line, '\n');
+			*end = '\0';
+			assert_true(glyph_columns(line) <= limit);
+		}
+		free(text);
+	}
+	table_fini(&t);
+}
+
+static void what_is_wrong_is_known_from_its_state(void **state)
+{
+	(void)state;
+	assert_int_equal(table_badness("ready"), 0);
+	assert_int_equal(table_badness("stopped"), 0);
+	assert_int_equal(table_badness("backoff"), 1);
+	assert_int_equal(table_badness("failed"), 2);
+	assert_int_equal(table_badness("sideways"), 0);
+}
+
+static void a_wish_for_colours_wins(void **state)
+{
+	(void)state;
+	FILE *to = tmpfile();
+	assert_non_null(to);
+	setenv("NO_COLOR", "1", 1);
+	assert_true(table_wants_colour(to, OPTIONS_COLOR_ALWAYS));
+	assert_false(table_wants_colour(to, OPTIONS_COLOR_NEVER));
+	assert_false(table_wants_colour(to, OPTIONS_COLOR_AUTO));
+	unsetenv("NO_COLOR");
+	assert_false(table_wants_colour(to, OPTIONS_COLOR_AUTO));
+	fclose(to);
 }
 
 static void control_characters_become_question_marks(void **state)
@@ -149,6 +241,12 @@ int main(void)
 		cmocka_unit_test(a_table_without_cells_prints_nothing),
 		cmocka_unit_test(a_row_that_is_not_full_still_ends),
 		cmocka_unit_test(letters_beyond_ascii_count_once),
+		cmocka_unit_test(wide_characters_count_twice),
+		cmocka_unit_test(the_last_column_is_cut_first),
+		cmocka_unit_test(lesser_columns_go_before_the_reason_is_unreadable),
+		cmocka_unit_test(no_line_is_longer_than_the_limit_whatever_it_is),
+		cmocka_unit_test(what_is_wrong_is_known_from_its_state),
+		cmocka_unit_test(a_wish_for_colours_wins),
 		cmocka_unit_test(control_characters_become_question_marks),
 		cmocka_unit_test(colours_do_not_count_as_width),
 		cmocka_unit_test(a_state_that_is_not_known_is_plain),

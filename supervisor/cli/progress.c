@@ -1,0 +1,60 @@
+#include "podvisor/cli/progress.h"
+
+#include <stdlib.h>
+
+#include "podvisor/cli/screen.h"
+
+#define OVER_AGAIN "\r\033[K"
+
+enum { ASK_MS = 2000 };
+
+static void show(struct progress *p, const json_t *answer)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return;
+	p->describe(to, answer, p->ctx);
+	if (fclose(to) == 0) {
+		fputs(OVER_AGAIN, stderr);
+		screen_put_line(stderr, text, screen_columns(stderr) - 1);
+		fflush(stderr);
+		p->shown = true;
+	}
+	free(text);
+}
+
+/* Through a supervisor of its own: the one that waits is in the middle of its question. */
+static void tick(void *ctx)
+{
+	struct progress *p = ctx;
+	struct supervisor s = *p->s;
+	json_t *answer;
+	s.quiet = true;
+	s.tick = NULL;
+	struct http_call call;
+	supervisor_call(&call, "GET", "%s", p->target);
+	if (supervisor_ask(&s, &call, ASK_MS) == 0 && call.status == 200 && (answer = supervisor_json(&call))) {
+		show(p, answer);
+		json_decref(answer);
+	}
+	buf_fini(&call.body);
+}
+
+void progress_begin(struct progress *p, struct supervisor *s)
+{
+	p->s = s;
+	p->shown = false;
+	if (!s->json && screen_can_draw(stderr)) {
+		s->tick = tick;
+		s->tick_ctx = p;
+	}
+}
+
+void progress_end(struct progress *p)
+{
+	p->s->tick = NULL;
+	if (p->shown)
+		fputs(OVER_AGAIN, stderr);
+}
