@@ -80,7 +80,11 @@ static int ask_first(struct supervisor *s, struct http_call *calls, size_t n, ms
 		rc = -ENOENT;
 		if (candidate(s, i, path, sizeof(path)) < 0)
 			continue;
-		rc = call_all(s, path, calls, n, timeout_ms, &err);
+		/* The fallbacks lie where others may write: their socket there is not podvisor's. */
+		if (i > 0 && !runtime_dir_is_safe(path))
+			rc = err_set(&err, -EACCES, "its directory is not ours alone");
+		else
+			rc = call_all(s, path, calls, n, timeout_ms, &err);
 		if (is_absent(rc))
 			buf_printf(&tried, "%s%s (%s)", tried.len ? ", " : "", path, err.text);
 	}

@@ -64,3 +64,16 @@ int runtime_dir_choose(const char *configured, char *out, size_t size, struct er
 		"no directory for the control socket can be written (%s, $XDG_RUNTIME_DIR, /dev/shm, /tmp)",
 		configured);
 }
+
+bool runtime_dir_is_safe(const char *socket_path)
+{
+	char dir[108];
+	struct stat st;
+	const char *slash = strrchr(socket_path, '/');
+	if (!slash || (size_t)(slash - socket_path) >= sizeof(dir))
+		return false;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - socket_path), socket_path);
+	if (lstat(dir, &st) < 0)
+		return true; /* connect(2) will say why */
+	return S_ISDIR(st.st_mode) && (st.st_uid == getuid() || st.st_uid == 0) && (st.st_mode & 022) == 0;
+}

@@ -367,6 +367,24 @@ def test_a_fallback_that_answers_is_used(directory):
         server.close()
 
 
+def test_a_fallback_that_others_may_write_to_is_not_believed(directory):
+    if os.path.exists("/run/podvisor/control.sock"):
+        pytest.skip("a podvisor of this machine's own answers at a default socket")
+    place = os.path.join(directory, "podvisor")
+    os.mkdir(place)
+    os.chmod(place, 0o777)
+    server = Canned(os.path.join(place, "control.sock"))
+    try:
+        server.answers = {"GET /livez": (200, "ok\n")}
+        done = cli("probe", "live", env={"XDG_RUNTIME_DIR": directory})
+        assert done.code == 69 and f"{place}/control.sock (its directory is not ours alone)" in done.err
+        assert server.asked == []
+        os.chmod(place, 0o755)
+        assert cli("probe", "live", env={"XDG_RUNTIME_DIR": directory}).code == 0
+    finally:
+        server.close()
+
+
 def test_the_option_wins_over_the_variable(canned, directory):
     canned.answers = {"GET /livez": (200, "ok\n")}
     done = cli("probe", "live", "--socket", canned.path, socket_path=os.path.join(directory, "other"))

@@ -127,7 +127,7 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 		buf_puts(out, "f.json:1:2: workers.api: is wrong\nf.json:3:4: x: is wrong too\n");
 		return err_set(err, b->refusal, "f.json:1:2: workers.api: is wrong (and more mistakes)");
 	}
-	buf_puts(out, "worker api: restart\nworker new: start\n");
+	buf_puts(out, "~ worker api: command; restarts\n+ worker new\n");
 	return 0;
 }
 
@@ -738,8 +738,7 @@ static void a_refused_reload_names_every_mistake(void **state)
 	set_up(&b, NULL);
 	json_t *changes = ask_json(&b, 200, "POST /api/v1/reload?dry_run=1");
 	assert_true(b.last_dry_run);
-	assert_string_equal(
-		json_string_value(json_array_get(json_object_get(changes, "changes"), 1)), "worker new: start");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(changes, "changes"), 1)), "+ worker new");
 	json_decref(changes);
 	b.refusal = -EINVAL;
 	json_t *refused = ask_json(&b, 422, "POST /api/v1/reload");

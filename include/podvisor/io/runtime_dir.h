@@ -4,6 +4,7 @@
 #ifndef PODVISOR_IO_RUNTIME_DIR_H
 #define PODVISOR_IO_RUNTIME_DIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "podvisor/base/err.h"
@@ -17,5 +18,8 @@ int runtime_dir_candidate(int i, const char *configured, char *out, size_t size)
 /* The first of them whose directory exists, or can be made, and can be written
  * by us, and, when it is not the configured one, belongs to us alone. */
 int runtime_dir_choose(const char *configured, char *out, size_t size, struct err *err) MUST_CHECK;
+/* Whether nobody else can have put a socket at that path: its directory, which is
+ * there, is ours or root's and nobody else may write to it; or is not there. */
+bool runtime_dir_is_safe(const char *socket_path);
 
 #endif
