@@ -198,7 +198,8 @@ int http_call_all(
 int http_call_all_waiting(const char *socket_path, struct http_call *calls, size_t n, ms_t timeout_ms,
 	const struct http_call_wait *wait, struct err *err)
 {
-	int rc = load(err);
+	/* libcurl would take no path for no socket, and go to port 80 of this machine. */
+	int rc = socket_path[0] ? load(err) : err_set(err, -ENOENT, "no path");
 	if (rc < 0)
 		return rc;
 	CURLM *multi = curl.multi_init();

@@ -35,6 +35,16 @@ static void nobody_at_the_socket_is_told_by_the_errno_of_connect(void **state)
 	buf_fini(&call.body);
 }
 
+static void a_socket_without_a_path_is_not_another_server(void **state)
+{
+	(void)state;
+	struct http_call call = {.method = "GET", .target = "/livez"};
+	struct err err = {0};
+	buf_init(&call.body, 100);
+	assert_int_equal(http_call_all("", &call, 1, 1000, -1, &err), -ENOENT);
+	buf_fini(&call.body);
+}
+
 static void no_calls_are_done_at_once(void **state)
 {
 	(void)state;
@@ -48,6 +58,7 @@ int main(void)
 		cmocka_unit_test(what_may_not_stand_in_a_segment_is_escaped),
 		cmocka_unit_test(an_escaped_text_that_does_not_fit_is_refused),
 		cmocka_unit_test(nobody_at_the_socket_is_told_by_the_errno_of_connect),
+		cmocka_unit_test(a_socket_without_a_path_is_not_another_server),
 		cmocka_unit_test(no_calls_are_done_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
