@@ -276,9 +276,10 @@ int act_reload_run(const struct options *o)
 
 /* ---- drain, undrain ---- */
 
-static void tell_drain(const struct options *o, const json_t *drain)
+/* The state of a drain that is over is still "draining": it has not been taken back. */
+static void tell_drain(const struct options *o, const json_t *drain, bool drained)
 {
-	const char *state = field_text(drain, "state"), *summary = field_text(drain, "summary");
+	const char *state = drained ? "drained" : field_text(drain, "state"), *summary = field_text(drain, "summary");
 	if (o->given[OPTION_JSON]) {
 		output_json(o->verb, json_deep_copy(drain));
 		return;
@@ -297,7 +298,7 @@ static int show_drain(const struct options *o, struct supervisor *s, bool draine
 	int code = supervisor_get_json(s, "/api/v1/drain", &drain);
 	if (code)
 		return code;
-	tell_drain(o, drain);
+	tell_drain(o, drain, o->given[OPTION_WAIT] && drained);
 	if (strcmp(o->verb, "undrain") == 0 && json_is_true(json_object_get(drain, "shutdown"))) {
 		supervisor_say(s, "podvisor is stopping: this drain cannot be taken back");
 		code = 1;

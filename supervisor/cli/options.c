@@ -118,6 +118,11 @@ static int read_color(struct options *out, const char *text)
 static int take(struct options *out, int id, const char *value)
 {
 	out->given[id] = true;
+	if (options_table[id].value && !value[0]) {
+		fprintf(stderr, "podvisor %s: --%s needs a value that is not empty\n", out->verb,
+			options_table[id].word);
+		return -1;
+	}
 	if (id == OPTION_CONFIG)
 		out->config = value;
 	if (id == OPTION_SOCKET)

@@ -131,13 +131,13 @@ struct section {
 /* UP and CPU are of the process: how long it runs, and what it used. */
 static const struct section sections[] = {
 	{"workers", 9, {"WORKER", "STATE", "SINCE", "UP", "PID", "RESTARTS", "MEMORY", "CPU", "REASON"}, put_worker,
-		{7, 3, 6, 4}},
+		{7, 3, 6, 4, 5, 2}},
 	{"browsers", 10,
 		{"BROWSER", "STATE", "SINCE", "PID", "RECYCLES", "SESSIONS", "PAGES", "MEMORY", "LISTEN", "REASON"},
 		put_browser, {6, 3, 7, 4, 8}},
 	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database, {3}},
 	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume, {2, 4}},
-	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3}},
+	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3, 5}},
 };
 
 /* The index of each item, what is wrong first and else as they came; NULL: as they came. */

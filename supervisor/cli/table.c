@@ -27,6 +27,7 @@ static const struct {
 	{"succeeded", TONE_GOOD},
 	{"up", TONE_GOOD},
 	{"serving", TONE_GOOD},
+	{"drained", TONE_GOOD},
 	{"listening", TONE_GOOD},
 	{"waiting", TONE_WARN},
 	{"starting", TONE_WARN},

@@ -214,6 +214,8 @@ def test_help_lists_every_command(words):
     (["probe", "redy"], 'there is no probe "redy" (live, ready or startup)'),
     (["probe", "live", "ready"], '"ready" is not expected'),
     (["check", "-c"], "--config needs a value"),
+    (["status", "--socket", ""], "--socket needs a value that is not empty"),
+    (["check", "--config="], "--config needs a value that is not empty"),
     (["status", "--color", "red"], '--color is auto, always or never, not "red"'),
     (["--socket", "/x", "status"], 'a command is expected before "--socket"'),
     (["completion", "fish"], 'there is no script for "fish" (bash)'),
@@ -848,7 +850,7 @@ def test_a_drain_is_waited_for(canned):
     canned.answers = {"POST /api/v1/drain?wait=600": [(200, DRAIN), (202, DRAIN)],
                       "GET /api/v1/drain": (200, {**DRAIN, "state": "draining", "summary": "12 closed"})}
     done = canned.cli("drain", "--wait")
-    assert (done.code, done.out) == (0, "drain: draining; 12 closed\n")
+    assert (done.code, done.out) == (0, "drain: drained; 12 closed\n")
     done = canned.cli("drain", "--wait")
     assert done.code == 1 and "not drained after 10 minutes" in done.err
 
@@ -1159,7 +1161,7 @@ def test_a_real_watch_survives_a_restart_of_podvisor(podvisor, directory, proces
 
 def test_a_real_drain_and_back(pod):
     done = pod.cli("drain", "--wait")
-    assert done.code == 0 and done.out.startswith("drain: ")
+    assert done.code == 0 and done.out.startswith("drain: drained")
     assert pod.cli("probe", "ready").code == 1
     assert pod.cli("probe", "live").code == 0
     done = pod.cli("undrain")

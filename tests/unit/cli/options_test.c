@@ -82,7 +82,7 @@ static void what_is_not_accepted_is_refused(void **state)
 	struct options o;
 	char *argv[WORDS_MAX + 1];
 	const char *const refused[][4] = {{"logs", "--json"}, {"logs", "-x"}, {"logs", "--folow"}, {"logs", "-c", "x"},
-		{"logs", "-n"}, {"logs", "--socket"}, {"logs", "-n", "1x"}, {"logs", "-n", ""},
+		{"logs", "-n"}, {"logs", "--socket"}, {"logs", "-n", "1x"}, {"logs", "-n", ""}, {"logs", "--socket="},
 		{"logs", "-n", "99999999999999999999"}, {"logs", "--follow=1"}};
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		assert_int_equal(read_words(&o, BITS, argv, refused[i]), -1);
