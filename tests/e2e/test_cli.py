@@ -517,6 +517,12 @@ class Terminal:
         self.written += got
         return got.decode()
 
+    def pictures(self, n):
+        """The first n that were drawn in place; each ends by clearing what is below."""
+        while self.written.count(b"\033[J") <= n:
+            self.read_until("\033[J")
+        return self.written.decode().split("\033[J")[1:n + 1]
+
     def rest(self):
         """What came until its end."""
         got = b""
@@ -637,10 +643,10 @@ HIDE, SHOW, OTHER, OWN = "\033[?25l", "\033[?25h", "\033[?1049h", "\033[?1049l"
 def test_a_watch_draws_in_place_and_leaves_the_terminal_as_it_was(canned, terminal):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
     screen = terminal("status", "--watch")
-    first = screen.read_until("\033[J\033[H")
-    assert OTHER in first and HIDE in first
-    second = screen.read_until("\033[J")
-    assert "\033[2J" not in second and second.count("\033[K") > 10, "what is drawn again is not cleared before"
+    for picture in screen.pictures(2):
+        assert picture.startswith("\033[H") and picture.count("\033[K") > 10
+        assert "\033[2J" not in picture, "what is drawn again is not cleared before"
+    assert screen.written.decode().startswith(OTHER + HIDE)
     screen.process.send_signal(signal.SIGINT)
     assert screen.process.wait(30 * SLOWER) == 0
     rest = screen.rest()
@@ -650,10 +656,9 @@ def test_a_watch_draws_in_place_and_leaves_the_terminal_as_it_was(canned, termin
 def test_a_watch_is_cut_to_the_screen_and_follows_its_size(canned, terminal):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
     screen = terminal("status", "--watch", columns=60, rows=10)
-    drawn = screen.read_until("\033[J\033[H")
-    drawn = screen.read_until("\033[J")
-    assert drawn.count("\r\n") == 9 and not drawn.endswith("\n\033[J")
-    assert "requests" not in drawn.lower()
+    drawn = screen.pictures(1)[0]
+    assert drawn.count("\r\n") == 9 and not drawn.endswith("\n")
+    assert "REQUESTS" not in drawn
     screen.resize(120, 40)
     screen.process.send_signal(signal.SIGWINCH)
     screen.read_until("REQUESTS")
@@ -662,13 +667,14 @@ def test_a_watch_is_cut_to_the_screen_and_follows_its_size(canned, terminal):
 def test_a_watch_that_is_put_aside_gives_the_terminal_back(canned, terminal):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
     screen = terminal("status", "--watch")
-    screen.read_until("\033[J\033[H")
+    screen.pictures(1)
     screen.process.send_signal(signal.SIGTSTP)
     screen.read_until(OWN)
     wait_until("it is stopped", lambda: open(f"/proc/{screen.process.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+    shown = len(screen.written)
     screen.process.send_signal(signal.SIGCONT)
-    screen.read_until(OTHER)
-    screen.read_until("REQUESTS")
+    wait_until("it draws again", lambda: screen.read_until("\033[J") and b"REQUESTS" in screen.written[shown:])
+    assert OTHER in screen.written[shown:].decode()
 
 
 def test_a_watch_on_a_terminal_says_that_nobody_answers_and_goes_on(canned, terminal):
