@@ -12,6 +12,7 @@
 #include "podvisor/cli/output.h"
 #include "podvisor/cli/probe.h"
 #include "podvisor/cli/status.h"
+#include "podvisor/cli/steer.h"
 #include "podvisor/cli/version.h"
 
 static int help_run(const struct options *o)
@@ -37,11 +38,11 @@ static int (*const runs[COMMAND_COUNT])(const struct options *o) = {
 	[COMMAND_START] = act_run,
 	[COMMAND_STOP] = act_run,
 	[COMMAND_RESTART] = act_run,
-	[COMMAND_RELOAD] = act_reload_run,
+	[COMMAND_RELOAD] = steer_reload_run,
 	[COMMAND_LOGS] = follow_logs_run,
 	[COMMAND_EVENTS] = follow_events_run,
-	[COMMAND_DRAIN] = act_drain_run,
-	[COMMAND_UNDRAIN] = act_drain_run,
+	[COMMAND_DRAIN] = steer_drain_run,
+	[COMMAND_UNDRAIN] = steer_drain_run,
 	[COMMAND_PROBE] = probe_run,
 	[COMMAND_VERSION] = version_run,
 	[COMMAND_COMPLETION] = completion_run,

@@ -41,13 +41,28 @@ static void put_size(struct table *t, const json_t *object, const char *key)
 	table_cell(t, size[0] ? size : "-");
 }
 
-/* The reason, unless it only repeats the pid; then what the worker says of itself. */
+static void put_progress(struct table *t, const json_t *progress)
+{
+	char span[TABLE_TEXT_MAX];
+	if (field_number(progress, "value") < 0)
+		table_cell(t, "");
+	else
+		table_printf(t, "at %.0f for %s", field_number(progress, "value"),
+			table_span(field_number(progress, "age_seconds"), span));
+}
+
+/* The reason, unless it only repeats the pid; then what the worker says of itself, or how far its work is. */
 static void put_reason(struct table *t, const json_t *item)
 {
 	char pid[TABLE_TEXT_MAX];
-	const char *reason = field_text(item, "reason");
+	const char *reason = field_text(item, "reason"), *words = field_text(item, "status_text");
 	snprintf(pid, sizeof(pid), "pid %.0f", field_number(item, "pid"));
-	table_cell(t, reason[0] && strcmp(reason, pid) != 0 ? reason : field_text(item, "status_text"));
+	if (reason[0] && strcmp(reason, pid) != 0)
+		table_cell(t, reason);
+	else if (words[0])
+		table_cell(t, words);
+	else
+		put_progress(t, json_object_get(item, "progress"));
 }
 
 /* ---- one row of each kind ---- */

@@ -465,6 +465,12 @@ def test_a_reason_that_repeats_the_pid_gives_way_to_what_the_worker_says(canned)
     assert re.search(r"^api .* serving$", done.out, re.M) and "pid 123" not in done.out
 
 
+def test_a_worker_that_says_nothing_has_its_progress_told(canned):
+    silent = {**WORKER, "status_text": "", "progress": {"value": 21000042, "age_seconds": 61.5, "stalled": False, "trouble": None}}
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "workers": [silent]})}
+    assert re.search(r"^api .* at 21000042 for 1m1s$", canned.cli("status").out, re.M)
+
+
 def test_an_empty_podvisor_has_a_short_status(canned):
     canned.answers = {"GET /api/v1/status": (200, {**STATUS, "ready": True, "reasons": [], "remarks": [], "workers": [],
                                                    "browsers": [], "volumes": [], "postgres": [], "gateway": None,

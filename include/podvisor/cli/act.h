@@ -1,14 +1,11 @@
-/* act owns the commands that change something: start, stop, restart, reload,
- * drain and undrain. Each returns the exit code. */
+/* act owns the commands that act on workers and browsers by name: start, stop and
+ * restart. */
 #ifndef PODVISOR_CLI_ACT_H
 #define PODVISOR_CLI_ACT_H
 
 #include "podvisor/cli/options.h"
 
-/* start, stop and restart, as o->verb says. */
+/* As o->verb says. Returns the exit code. */
 int act_run(const struct options *o);
-int act_reload_run(const struct options *o);
-/* drain and undrain, as o->verb says. */
-int act_drain_run(const struct options *o);
 
 #endif

@@ -10,6 +10,8 @@
 
 #define SUPERVISOR_PATIENCE_MS 10000 /* for answers that wait for nothing */
 #define SUPERVISOR_WAIT_S      600 /* the longest the API waits */
+/* An answer that waited is late by what the network of one machine takes. */
+#define SUPERVISOR_WAITED_MS (SUPERVISOR_WAIT_S * 1000 + SUPERVISOR_PATIENCE_MS)
 
 struct supervisor {
 	const char *verb; /* for the sentences */
