@@ -892,7 +892,8 @@ static void every_event_in_every_state_keeps_one_run_at_a_time(void **state)
 			continue;
 		if ((e.kind == EVENT_WORKER_STARTED || e.kind == EVENT_WORKER_EXITED) && !alive)
 			continue;
-		e.checked.probe = (enum probe)random_below(&b->random, PROBE_COUNT);
+		if (e.kind == EVENT_WORKER_CHECKED)
+			e.checked.probe = (enum probe)random_below(&b->random, PROBE_COUNT);
 		exited |= e.kind == EVENT_WORKER_EXITED;
 		if (e.kind == EVENT_WORKER_GONE || e.kind == EVENT_WORKER_UNSTARTABLE)
 			alive = exited = false;
