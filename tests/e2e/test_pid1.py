@@ -43,7 +43,7 @@ def all_inside(pod):
 
 
 def test_it_is_pid_1(init):
-    pod = init(workers(one={"command": ["sh", "-c", "ps -o pid=,ppid=,comm= -e"], "kind": "task"}, two=[TREE]))
+    pod = init(workers(one={"command": ["sh", "-c", "ps -o pid=,ppid=,args= -e"], "kind": "task"}, two=[TREE]))
     pod.log("one", "^succeeded")
     assert any(line.split()[:2] == ["1", "0"] and "podvisor" in line for line in pod.output("one"))
     pod.ready("two")
