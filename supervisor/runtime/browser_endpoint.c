@@ -42,6 +42,8 @@ struct client {
 	enum phase phase;
 	bool websocket, session; /* session: counted as one */
 	struct deadline deadline; /* of the phase; none for a tunnel */
+	ms_t hold_until; /* one for all its holds; 0: it was never held */
+	uint64_t asked, failed; /* the offer that it asks; that it found broken; 0: none */
 	struct buf in; /* the request's head, and what came behind it */
 	struct buf out; /* Chrome's answer so far */
 };
@@ -57,6 +59,7 @@ struct browser_endpoint {
 	int64_t *sessions; /* NULL: freed */
 	char virtual_id[37], health_url[160];
 	bool offered, has_room; /* has_room: a session has ended, somebody held may go on */
+	uint64_t offers; /* the number of the Chrome that is offered, from 1 on */
 	int port;
 	char id[ID_BYTES];
 	struct cdp_version version;
@@ -105,10 +108,14 @@ static bool query_token(struct span target, struct span *token)
 
 /* ---- clients ---- */
 
+static ms_t now_of(const struct browser_endpoint *e)
+{
+	return deadlines_now(streams_deadlines(e->streams));
+}
+
 static void set_deadline(struct client *c, ms_t in)
 {
-	struct deadlines *ds = streams_deadlines(c->endpoint->streams);
-	deadline_set(ds, &c->deadline, clock_after(deadlines_now(ds), in));
+	deadline_set(streams_deadlines(c->endpoint->streams), &c->deadline, clock_after(now_of(c->endpoint), in));
 }
 
 static void clear_deadline(struct client *c)
@@ -234,23 +241,45 @@ static void refuse(struct client *c, int status, const char *fmt, ...)
 	answer(c, status, "text/plain; charset=utf-8", (struct span){text, len + 1});
 }
 
+static bool is_broken_for(const struct client *c)
+{
+	return c->endpoint->offered && c->failed == c->endpoint->offers;
+}
+
+static void refuse_held(struct client *c)
+{
+	const struct browser_endpoint *e = c->endpoint;
+	refuse(c, 503, "%s",
+		is_broken_for(c) ? "Chrome cannot be reached"
+		: e->offered     ? "no session has become free"
+				 : "no Chrome is ready");
+}
+
 static void hold(struct client *c, ms_t at_most)
 {
 	struct browser_endpoint *e = c->endpoint;
 	if (c->phase == PHASE_HELD)
 		return; /* its time goes on */
+	if (!c->hold_until)
+		c->hold_until = clock_after(now_of(e), at_most);
+	if (clock_due(c->hold_until, now_of(e))) {
+		refuse_held(c);
+		return;
+	}
 	if (e->config->queue >= 0 && (int64_t)e->n_held >= e->config->queue) {
 		refuse(c, 503, "%zu requests wait for Chrome already", e->n_held);
 		return;
 	}
 	set_phase(c, PHASE_HELD);
-	set_deadline(c, at_most);
+	deadline_set(streams_deadlines(e->streams), &c->deadline, c->hold_until);
 }
 
-/* Chrome went away before it had answered: the next one may. */
+/* Chrome went away before it had answered: the next one may. This one is not asked
+ * again, or a port that refuses would be asked without end. */
 static void hold_again(struct client *c)
 {
 	leave_chrome(c);
+	c->failed = c->asked;
 	hold(c, BROWSER_HOLD_MS);
 }
 
@@ -267,7 +296,7 @@ static void on_deadline(struct deadline *d)
 	if (c->phase == PHASE_HEAD)
 		client_free(c, true);
 	else if (c->phase == PHASE_HELD)
-		refuse(c, 503, "%s", e->offered ? "no session has become free" : "no Chrome is ready");
+		refuse_held(c);
 	else
 		refuse(c, 504, "Chrome does not answer");
 	if (e->has_room)
@@ -483,6 +512,7 @@ static void ask_chrome(struct client *c, bool session)
 		return;
 	}
 	c->session = session;
+	c->asked = e->offers;
 	if (session)
 		++*e->sessions;
 	buf_init(&c->out, ANSWER_BYTES);
@@ -606,7 +636,7 @@ static void act(struct client *c)
 		refuse(c, 405, "only GET and PUT are understood here");
 	else if (!begins_with(path, "/devtools/") && !begins_with(path, "/json"))
 		refuse(c, 404, "no such address; /json/version names the browser's");
-	else if (!e->offered)
+	else if (!e->offered || is_broken_for(c))
 		hold(c, BROWSER_HOLD_MS);
 	else if (begins_with(path, "/devtools/"))
 		route_websocket(c, path);
@@ -818,6 +848,7 @@ void browser_endpoint_offer(struct browser_endpoint *e, const struct browser_bac
 	e->is_hidden = backend->is_hidden;
 	e->hidden_ctx = backend->ctx;
 	e->offered = true;
+	e->offers++;
 	resume_held(e);
 }
 
