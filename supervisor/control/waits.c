@@ -45,7 +45,7 @@ static bool asked_is_done(const struct wait *wait, const struct world *w)
 {
 	bool any = false;
 	for (size_t i = 0; i < w->n_workers; i++) {
-		if (!waits_means_worker(w, i, wait->name))
+		if (!worker_is_configured(&w->workers[i]) || !waits_means_worker(w, i, wait->name))
 			continue;
 		any = true;
 		if (!worker_is_done(wait, &w->workers[i]))

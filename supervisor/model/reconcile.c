@@ -98,7 +98,7 @@ static void plan_ends(struct world *w, struct turn *t)
 {
 	for (size_t i = 0; i < w->n_workers; i++) {
 		const struct worker *worker = &w->workers[i];
-		if (worker->config && !worker->removed && ends_the_pod(worker))
+		if (worker_is_configured(worker) && ends_the_pod(worker))
 			end_pod(w, worker_exit_code(worker), worker->slot, t, "worker %s %s", worker->name,
 				worker->reason);
 	}

@@ -32,7 +32,7 @@ static void judge_workers(const struct world *w, const char *const *excluded, st
 {
 	for (size_t i = 0; i < w->n_workers; i++) {
 		const struct worker *worker = &w->workers[i];
-		if (worker->config && worker->config->critical)
+		if (worker_is_configured(worker) && worker->config->critical)
 			add(out, excluded, "worker", worker->name, worker_is_available(worker), "%s%s%s",
 				worker_state_name(worker->state), worker->reason[0] ? ": " : "", worker->reason);
 	}

@@ -118,7 +118,8 @@ static bool is_worker_available(const struct world *w, const char *name, char *w
 {
 	for (size_t i = 0; i < w->n_workers; i++) {
 		const struct worker *worker = &w->workers[i];
-		if (!worker->config || strcmp(worker->config->name, name) != 0 || worker_is_available(worker))
+		if (!worker_is_configured(worker) || strcmp(worker->config->name, name) != 0 ||
+			worker_is_available(worker))
 			continue;
 		if (why)
 			snprintf(why, size, "worker:%s is %s", worker->name, worker_state_name(worker->state));

@@ -152,6 +152,13 @@ void worker_reconfigure(struct worker *w, struct config *source, const struct co
  * before and it runs, it is to be started anew. */
 void worker_follow_group(struct worker *w, uint64_t comebacks);
 
+/* The configuration has it: its slot is in use, and no reload has taken it out. Only such a one is asked whether
+ * it is there; one that is taken out merely ends. */
+static inline bool worker_is_configured(const struct worker *w)
+{
+	return w->config && !w->removed;
+}
+
 /* A process of it exists, or may exist. */
 bool worker_is_up(const struct worker *w);
 /* Those who depend on it may run: ready, or a task that succeeded. */

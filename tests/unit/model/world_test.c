@@ -240,6 +240,39 @@ static void more_instances_start_and_fewer_stop(void **state)
 	world_free(w);
 }
 
+static bool ready(const struct world *w, ms_t now)
+{
+	struct verdict v;
+	verdict_of(w, VERDICT_READY, NULL, now, &v);
+	return v.ok;
+}
+
+static void plan_once(struct world *w, ms_t now)
+{
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, now, &plan);
+	plan_fini(&plan);
+}
+
+static void instances_that_a_reload_removes_do_not_count_while_they_end(void **state)
+{
+	(void)state;
+#define SCALED(n)                                                                                     \
+	WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":" n ",\"critical\":true},"                  \
+		"\"b\":{\"command\":[\"y\"],\"depends_on\":[\"a\"],\"on_dependency_loss\":\"pause\"," \
+		"\"grace\":\"0s\"}")
+	struct world *w = world_of(SCALED("3"));
+	settle(w, 1);
+	reload(w, SCALED("2"), 0);
+	plan_once(w, 100);
+	assert_int_equal(find(w, "a.2")->state, WORKER_STOPPING);
+	assert_true(ready(w, 100));
+	plan_once(w, 200);
+	assert_int_equal(find(w, "b")->state, WORKER_READY);
+	world_free(w);
+}
+
 static void a_critical_worker_that_a_reload_removes_does_not_end_the_pod(void **state)
 {
 	(void)state;
@@ -260,10 +293,7 @@ static void a_worker_that_is_configured_again_while_it_stops_comes_back(void **s
 	settle(w, 1);
 	uint64_t b = find(w, "b")->run;
 	reload(w, WORKERS("\"a\":{\"command\":[\"x\"]}"), 0);
-	struct plan plan;
-	plan_init(&plan);
-	reconcile(w, 100, &plan);
-	plan_fini(&plan);
+	plan_once(w, 100);
 	assert_int_equal(find(w, "b")->state, WORKER_STOPPING);
 	reload(w, two, 0);
 	end(w, "b", 0, 110);
@@ -352,13 +382,6 @@ static const char stack[] =
 	"\",\"worker\":\"a\",\"to\":\"127.0.0.1:1\"}]},"
 	"\"workers\":{\"a\":{\"command\":[\"x\"],\"critical\":true,\"stop\":{\"phase\":\"after-drain\"}},"
 	"\"b\":{\"command\":[\"x\"]}}}";
-
-static bool ready(const struct world *w, ms_t now)
-{
-	struct verdict v;
-	verdict_of(w, VERDICT_READY, NULL, now, &v);
-	return v.ok;
-}
 
 static struct world *ready_stack(void)
 {
@@ -450,6 +473,7 @@ int main(void)
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
+		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
