@@ -11,6 +11,7 @@
 
 #include "podvisor/base/list.h"
 #include "podvisor/io/listener.h"
+#include "podvisor/wire/http1_write.h"
 #include "podvisor/wire/websocket.h"
 
 #define LISTENERS_MAX   4
@@ -167,28 +168,13 @@ static void tell_request(struct server_exchange *x, const struct method *m, bool
 
 /* ---- answers ---- */
 
-static const char *reason_of(int status)
-{
-	static const struct {
-		int status;
-		const char *reason;
-	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-		{404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"},
-		{422, "Unprocessable Content"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-		{503, "Service Unavailable"}};
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "Unknown";
-}
-
 static int compose(struct buf *out, const struct server_exchange *x, const struct server_answer *a)
 {
 	buf_printf(out,
 		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: "
 		"%zu\r\nCache-Control: no-store\r\n"
 		"X-Content-Type-Options: nosniff\r\n%s%s\r\n",
-		a->status, reason_of(a->status), a->type, a->body.len, x->close ? "Connection: close\r\n" : "",
+		a->status, http1_reason(a->status), a->type, a->body.len, x->close ? "Connection: close\r\n" : "",
 		a->headers ? a->headers : "");
 	if (!x->head)
 		buf_put(out, a->body.at, a->body.len);

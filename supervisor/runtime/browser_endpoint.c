@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
+#include "podvisor/base/secret.h"
 #include "podvisor/io/address.h"
 #include "podvisor/io/listener.h"
 #include "podvisor/io/stream.h"
@@ -79,16 +80,6 @@ static struct span path_of(struct span target)
 static bool begins_with(struct span s, const char *prefix)
 {
 	return s.len >= strlen(prefix) && !memcmp(s.at, prefix, strlen(prefix));
-}
-
-/* Takes as long for a wrong token as for the right one. */
-static bool same_secret(struct span given, const char *secret)
-{
-	size_t n = strlen(secret);
-	unsigned char differ = given.len != n;
-	for (size_t i = 0; i < given.len; i++)
-		differ |= (unsigned char)(given.at[i] ^ secret[n ? i % n : 0]);
-	return n && !differ;
 }
 
 static bool query_token(struct span target, struct span *token)
@@ -163,40 +154,6 @@ static void client_free(struct client *c, bool politely)
 
 /* ---- answers of podvisor's own ---- */
 
-static const char *reason_of(int status)
-{
-	switch (status) {
-	case 200:
-		return "OK";
-	case 400:
-		return "Bad Request";
-	case 401:
-		return "Unauthorized";
-	case 403:
-		return "Forbidden";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 414:
-		return "URI Too Long";
-	case 426:
-		return "Upgrade Required";
-	case 431:
-		return "Request Header Fields Too Large";
-	case 501:
-		return "Not Implemented";
-	case 502:
-		return "Bad Gateway";
-	case 503:
-		return "Service Unavailable";
-	case 504:
-		return "Gateway Timeout";
-	default:
-		return "Error";
-	}
-}
-
 /* Fields that a status calls for (RFC 9110 11.6.1, 10.2.3, 15.5.22). */
 static const char *field_of(int status)
 {
@@ -221,7 +178,7 @@ static void answer(struct client *c, int status, const char *type, struct span b
 	buf_printf(&head,
 		"HTTP/1.1 %d %s\r\n%sContent-Type: %.100s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
 		"Connection: close\r\n\r\n",
-		status, reason_of(status), field_of(status), type, body.len);
+		status, http1_reason(status), field_of(status), type, body.len);
 	struct span whole[] = {{buf_str(&head), head.len}, body};
 	ssize_t rc = stream_write(c->down, whole, 2);
 	buf_fini(&head);
@@ -440,7 +397,7 @@ static void put_target(struct buf *out, struct span target, const char *secret)
 		struct span part = {rest.at, end ? (size_t)(end - rest.at) : rest.len};
 		rest = (struct span){part.at + part.len, rest.len - part.len};
 		if (secret && begins_with(part, "token=") &&
-			same_secret((struct span){part.at + 6, part.len - 6}, secret))
+			secret_matches((struct span){part.at + 6, part.len - 6}, secret))
 			continue;
 		buf_putc(out, mark);
 		buf_put(out, part.at, part.len);
@@ -526,10 +483,9 @@ static bool is_authorized(const struct http1_head *head, const char *secret)
 {
 	const struct span *field = http1_find(head, "Authorization");
 	struct span token;
-	if (field && field->len > 7 && !strncasecmp(field->at, "Bearer ", 7) &&
-		same_secret(span_trim((struct span){field->at + 7, field->len - 7}), secret))
+	if (field && http1_bearer(*field, &token) && secret_matches(token, secret))
 		return true;
-	return query_token(head->target, &token) && same_secret(token, secret);
+	return query_token(head->target, &token) && secret_matches(token, secret);
 }
 
 static bool is_origin_allowed(const struct http1_head *head, char *const *allowed)
@@ -558,7 +514,7 @@ static void answer_version(struct client *c)
 	char name[256], query[600] = "";
 	struct buf document;
 	snprintf(name, sizeof(name), "%.*s", (int)(host.len < 255 ? host.len : 255), host.at);
-	if (e->config->token && query_token(e->head.target, &token) && same_secret(token, e->config->token))
+	if (e->config->token && query_token(e->head.target, &token) && secret_matches(token, e->config->token))
 		snprintf(query, sizeof(query), "?token=%.*s", (int)token.len, token.at);
 	buf_init(&document, 8192);
 	if (cdp_version_document(&document, &e->version, name, e->virtual_id, query) == 0)

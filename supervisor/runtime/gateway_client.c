@@ -159,34 +159,6 @@ void gateway_client_done(struct gateway_client *c, bool keep)
 	proceed(c);
 }
 
-static const char *phrase(int status)
-{
-	switch (status) {
-	case 400:
-		return "Bad Request";
-	case 404:
-		return "Not Found";
-	case 408:
-		return "Request Timeout";
-	case 413:
-		return "Content Too Large";
-	case 414:
-		return "URI Too Long";
-	case 431:
-		return "Request Header Fields Too Large";
-	case 501:
-		return "Not Implemented";
-	case 502:
-		return "Bad Gateway";
-	case 503:
-		return "Service Unavailable";
-	case 504:
-		return "Gateway Timeout";
-	default:
-		return "Error";
-	}
-}
-
 bool gateway_client_may_keep(const struct gateway_client *c)
 {
 	return c->keep_alive && c->body_done && !c->half_closed && c->g->mode == GATEWAY_SERVING;
@@ -200,7 +172,7 @@ void gateway_client_answer(struct gateway_client *c, int status, const char *tex
 	ms_t again = (config_of(c)->hold + 999) / 1000;
 	buf_clear(out);
 	buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n", status,
-		phrase(status), strlen(text) + 1);
+		http1_reason(status), strlen(text) + 1);
 	if (status == 502 || status == 503)
 		buf_printf(out, "Retry-After: %lld\r\n", (long long)(again > 0 ? again : 1));
 	buf_puts(out, !keep ? "Connection: close\r\n\r\n" : c->old ? "Connection: keep-alive\r\n\r\n" : "\r\n");

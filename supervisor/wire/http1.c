@@ -439,6 +439,15 @@ static bool is_nominated(const struct http1_head *head, struct span name)
 	return false;
 }
 
+bool http1_bearer(struct span field, struct span *token)
+{
+	struct span scheme;
+	if (!http1_cut(&field, ' ', &scheme) || !span_equals_nocase(scheme, "Bearer"))
+		return false;
+	*token = span_trim(field);
+	return true;
+}
+
 bool http1_is_hop_by_hop(const struct http1_head *head, struct span name)
 {
 	const struct known *known = known_field(name);

@@ -100,6 +100,9 @@ int http1_refusal_status(int code);
 /* The value of the first field of that name, without regard to case, or NULL. */
 const struct span *http1_find(const struct http1_head *head, const char *name);
 
+/* The token of an Authorization field of the scheme Bearer (RFC 6750 2.1); false when it is of another. */
+bool http1_bearer(struct span field, struct span *token);
+
 /* A field that concerns this connection alone and must not be passed on
  * (RFC 9110 7.6.1): the well-known ones and those that Connection names. */
 bool http1_is_hop_by_hop(const struct http1_head *head, struct span name);

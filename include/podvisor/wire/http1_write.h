@@ -24,4 +24,7 @@ int http1_write_request(struct buf *out, const struct http1_head *head, const st
 int http1_write_response(struct buf *out, const struct http1_head *head, const struct http1_header *set, size_t n_set,
 	struct err *err) MUST_CHECK;
 
+/* The reason phrase of RFC 9110 15; "Unknown" for a status that podvisor gives nowhere. */
+const char *http1_reason(int status);
+
 #endif
