@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "podvisor/base/signals.h"
 #include "podvisor/cli/cli.h"
 #include "podvisor/cli/version.h"
 #include "podvisor/control/control.h"
@@ -303,7 +304,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 		workers_forward(pod->workers, signum);
 	} else if (signum == SIGTERM || signum == SIGINT) {
 		struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = ++pod->terms};
-		snprintf(e.text, sizeof(e.text), "SIG%s", sigabbrev_np(signum));
+		snprintf(e.text, sizeof(e.text), "%s", signals_name(signum));
 		loop_post(&pod->loop, &e);
 	} else if (signum == SIGHUP) {
 		reload_and_tell(pod);
@@ -362,8 +363,7 @@ static int open_control(struct pod *pod, const struct config *config, struct err
 	if (strcmp(pod->socket_path, config->control.socket) != 0)
 		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "socket",
 			"%s cannot be written; the control socket is %s", config->control.socket, pod->socket_path);
-	return control_new(
-		&pod->control, &pod->loop, config->control.listen, pod->socket_path, config->control.token, &port, err);
+	return control_new(&pod->control, &pod->loop, config->control.listen, pod->socket_path, &port, err);
 }
 
 static int open_pod(struct pod *pod, struct config *config, struct err *err)

@@ -7,12 +7,14 @@
 #include <sys/random.h>
 
 #include "podvisor/base/list.h"
+#include "podvisor/base/secret.h"
 #include "podvisor/control/api.h"
 #include "podvisor/control/dashboard.h"
 #include "podvisor/control/events.h"
 #include "podvisor/control/metrics.h"
 #include "podvisor/control/probes.h"
 #include "podvisor/io/server.h"
+#include "podvisor/wire/http1.h"
 
 #define TICK_MS                                                                    \
 	200 /* how exactly a wait ends, and how soon it is noticed that its client \
@@ -32,7 +34,6 @@ struct control {
 	struct loop *loop;
 	struct control_port port;
 	struct server *server;
-	char *token;
 	bool over_tcp;
 	uv_timer_t *tick; /* runs while somebody waits; outlives the control until it
 			     is closed */
@@ -172,22 +173,10 @@ static bool path_matches(const char *pattern, const char *path, char *name, size
 
 /* ---- who may ---- */
 
-/* Takes as long whatever is wrong with it, but for the length. */
-static bool is_same_secret(const char *a, const char *b)
-{
-	size_t n = strlen(a);
-	if (strlen(b) != n)
-		return false;
-	volatile unsigned char differ = 0; /* volatile: not to be left early */
-	for (size_t i = 0; i < n; i++)
-		differ |= (unsigned char)(a[i] ^ b[i]);
-	return differ == 0;
-}
-
 static bool may_act(struct request *r)
 {
-	static const char bearer[] = "Bearer ";
-	const char *token = r->control->token, *given = r->in->authorization;
+	const char *token = r->s.world->config->control.token;
+	struct span given;
 	if (r->in->via == SERVER_UNIX)
 		return true;
 	if (!token) {
@@ -196,7 +185,7 @@ static bool may_act(struct request *r)
 			"or use the Unix socket");
 		return false;
 	}
-	if (strncasecmp(given, bearer, sizeof(bearer) - 1) == 0 && is_same_secret(token, given + sizeof(bearer) - 1))
+	if (http1_bearer(span_of(r->in->authorization), &given) && secret_matches(given, token))
 		return true;
 	answer_error(&r->answer, 401, "this needs \"Authorization: Bearer TOKEN\" with control.token");
 	snprintf(r->answer.headers, sizeof(r->answer.headers), "WWW-Authenticate: Bearer realm=\"podvisor\"\r\n");
@@ -407,12 +396,11 @@ static int listen_at(struct control *c, const char *listen, const char *socket_p
 	return server_listen(c->server, address, err);
 }
 
-static int start(struct control *c, const char *listen, const char *socket_path, const char *token, struct err *err)
+static int start(struct control *c, const char *listen, const char *socket_path, struct err *err)
 {
 	const struct server_handler handler = {.ctx = c, .request = on_request, .gone = on_gone, .next = on_next};
-	c->token = token ? strdup(token) : NULL;
 	c->tick = calloc(1, sizeof(*c->tick));
-	if ((token && !c->token) || !c->tick)
+	if (!c->tick)
 		return err_set(err, -ENOMEM, "out of memory");
 	uv_timer_init(&c->loop->uv, c->tick);
 	c->tick->data = c;
@@ -420,7 +408,7 @@ static int start(struct control *c, const char *listen, const char *socket_path,
 	return rc < 0 ? rc : listen_at(c, listen, socket_path, err);
 }
 
-int control_new(struct control **out, struct loop *loop, const char *listen, const char *socket_path, const char *token,
+int control_new(struct control **out, struct loop *loop, const char *listen, const char *socket_path,
 	const struct control_port *port, struct err *err)
 {
 	struct control *c = calloc(1, sizeof(*c));
@@ -430,7 +418,7 @@ int control_new(struct control **out, struct loop *loop, const char *listen, con
 	c->port = *port;
 	list_init(&c->clients);
 	buf_init(&c->body, SERVER_ANSWER_MAX);
-	int rc = start(c, listen, socket_path, token, err);
+	int rc = start(c, listen, socket_path, err);
 	if (rc < 0) {
 		err_prefix(err, "control");
 		control_free(c);
@@ -461,9 +449,6 @@ void control_free(struct control *c)
 		uv_close((uv_handle_t *)c->tick, on_tick_closed);
 	else
 		free(c->tick);
-	if (c->token)
-		explicit_bzero(c->token, strlen(c->token));
-	free(c->token);
 	buf_fini(&c->body);
 	free(c);
 }

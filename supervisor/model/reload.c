@@ -23,10 +23,15 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* The parts that a running podvisor cannot exchange yet. */
+/* What a running podvisor cannot exchange. Every other key counts from the reload on: the parts
+ * read it where they need it, from the world's configuration. */
 static int check_reloadable(const struct config *a, const struct config *b, struct err *err)
 {
 	const char *name;
+	if (!same_text(a->instance, b->instance))
+		return err_set(err, -ENOTSUP, "instance: it cannot change while podvisor runs");
+	if (a->log.buffer_bytes != b->log.buffer_bytes)
+		return err_set(err, -ENOTSUP, "log.buffer: it cannot change while podvisor runs");
 	if (!same_text(a->control.listen, b->control.listen) || !same_text(a->control.socket, b->control.socket))
 		return err_set(err, -ENOTSUP, "control: its addresses cannot change while podvisor runs");
 	if ((name = changed_volumes(a, b)))
@@ -167,16 +172,6 @@ static void preview_browsers(const struct world *w, const struct config *config,
 	}
 }
 
-/* What is read only when podvisor starts. */
-static const char *remark_on(const char *part, const struct config *a, const struct config *b)
-{
-	if (strcmp(part, "control") == 0)
-		return "; only when podvisor itself starts anew";
-	if (strcmp(part, "log") == 0 && a->log.buffer_bytes != b->log.buffer_bytes)
-		return "; the buffer only when podvisor itself starts anew";
-	return "";
-}
-
 static void preview_parts(const struct config *a, const struct config *b, struct buf *out)
 {
 	static const char *const parts[] = {"instance", "control", "log", "shutdown", "memory", "leases"};
@@ -186,7 +181,7 @@ static void preview_parts(const struct config *a, const struct config *b, struct
 		buf_clear(&changes);
 		config_diff_part(a, b, parts[i], &changes);
 		if (changes.len)
-			buf_printf(out, "~ %s: %s%s\n", parts[i], buf_str(&changes), remark_on(parts[i], a, b));
+			buf_printf(out, "~ %s: %s\n", parts[i], buf_str(&changes));
 	}
 	buf_fini(&changes);
 }

@@ -157,11 +157,14 @@ static void on_late(uv_timer_t *timer)
 	fail_msg("the deadline of the test has passed");
 }
 
-static void make_world(struct bench *b)
+static void make_world(struct bench *b, const char *token)
 {
+	char text[2048];
 	struct config_report *report = calloc(1, sizeof(*report));
 	struct config_source source = {0};
-	struct config *config = config_parse(config_text, sizeof(config_text) - 1, &source, report);
+	snprintf(text, sizeof(text), "{ %s%s%s %s", token ? "\"control\": { \"token\": \"" : "", token ? token : "",
+		token ? "\" }," : "", config_text + 1);
+	struct config *config = config_parse(text, strlen(text), &source, report);
 	if (!config)
 		fail_msg("%d:%d %s: %s", report->items[0].line, report->items[0].column, report->items[0].path,
 			report->items[0].text);
@@ -170,10 +173,10 @@ static void make_world(struct bench *b)
 	config_release(config);
 }
 
-static int start_control(struct bench *b, const char *token, struct err *err)
+static int start_control(struct bench *b, struct err *err)
 {
 	char *end;
-	int rc = control_new(&b->control, &b->loop, "127.0.0.1:0", b->socket, token, &b->port, err);
+	int rc = control_new(&b->control, &b->loop, "127.0.0.1:0", b->socket, &b->port, err);
 	if (rc == 0)
 		b->port_number = (int)strtol(strrchr(control_address(b->control), ':') + 1, &end, 10);
 	return rc;
@@ -192,7 +195,7 @@ static void set_up(struct bench *b, const char *token)
 	b->started_at = loop_now();
 	b->meters.memory_limit_bytes = b->meters.memory_used_bytes = -1;
 	plan_init(&b->plan);
-	make_world(b);
+	make_world(b, token);
 	b->port = (struct control_port){.ctx = b,
 		.snapshot = take_picture,
 		.reload = reload,
@@ -200,7 +203,7 @@ static void set_up(struct bench *b, const char *token)
 		.post = post,
 		.measure = measure,
 		.version = "1.2.3"};
-	if (start_control(b, token, &err) < 0)
+	if (start_control(b, &err) < 0)
 		fail_msg("%s", err.text);
 	loop_ask(&b->loop);
 }
@@ -644,6 +647,24 @@ static void acting_over_tcp_needs_the_token(void **state)
 	tear_down(&b);
 }
 
+static void another_token_counts_from_the_reload_on(void **state)
+{
+	(void)state;
+	struct bench b;
+	struct reply r;
+	set_up(&b, TOKEN);
+	struct world *before = b.world;
+	make_world(&b, "an0ther");
+	ask_tcp(&b, &r, "POST /api/v1/reload", "Authorization: Bearer " TOKEN "\r\n");
+	assert_int_equal(r.status, 401);
+	forget(&r);
+	ask_tcp(&b, &r, "POST /api/v1/reload", "Authorization: Bearer an0ther\r\n");
+	assert_int_equal(r.status, 200);
+	forget(&r);
+	world_free(before);
+	tear_down(&b);
+}
+
 static void acting_over_tcp_without_a_configured_token_is_forbidden(void **state)
 {
 	(void)state;
@@ -1024,7 +1045,7 @@ static void the_socket_is_ours_alone_and_a_stale_one_is_replaced(void **state)
 	set_up(&b, NULL);
 	assert_int_equal(stat(b.socket, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(control_new(&second, &b.loop, NULL, b.socket, NULL, &b.port, &err), -EADDRINUSE);
+	assert_int_equal(control_new(&second, &b.loop, NULL, b.socket, &b.port, &err), -EADDRINUSE);
 	assert_non_null(strstr(err.text, "another podvisor answers at"));
 	assert_null(second);
 	control_free(b.control);
@@ -1035,7 +1056,7 @@ static void the_socket_is_ours_alone_and_a_stale_one_is_replaced(void **state)
 	strcpy(at.sun_path, b.socket);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	close(fd);
-	assert_int_equal(start_control(&b, NULL, &err), 0);
+	assert_int_equal(start_control(&b, &err), 0);
 	struct reply r;
 	ask(&b, &r, "GET /livez");
 	assert_int_equal(r.status, 200);
@@ -1088,6 +1109,7 @@ int main(void)
 		cmocka_unit_test(wrong_paths_and_wrong_methods_are_told_apart),
 		cmocka_unit_test(a_body_that_nobody_wants_is_refused_or_forgotten),
 		cmocka_unit_test(acting_over_tcp_needs_the_token),
+		cmocka_unit_test(another_token_counts_from_the_reload_on),
 		cmocka_unit_test(acting_over_tcp_without_a_configured_token_is_forbidden),
 		cmocka_unit_test(a_restart_that_is_waited_for_ends_with_the_new_run),
 		cmocka_unit_test(a_stop_and_a_start_that_are_waited_for),

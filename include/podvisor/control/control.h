@@ -10,9 +10,10 @@
 
 struct control;
 
-/* listen: host:port or NULL; socket_path: of the Unix socket, or NULL; token:
- * of POST over TCP, or NULL. Strings and port are copied. */
-int control_new(struct control **out, struct loop *loop, const char *listen, const char *socket_path, const char *token,
+/* listen: host:port or NULL; socket_path: of the Unix socket, or NULL. Strings and
+ * port are copied. The token of POST over TCP is always that of the snapshot's
+ * configuration, so that a reload exchanges it. */
+int control_new(struct control **out, struct loop *loop, const char *listen, const char *socket_path,
 	const struct control_port *port, struct err *err) MUST_CHECK;
 /* Where it listens: "127.0.0.1:9400"; NULL when not over TCP. Borrowed. */
 const char *control_address(const struct control *c);

@@ -8,8 +8,8 @@
 #include "podvisor/model/world.h"
 
 /* Another desired state. -ENOTSUP with a sentence when a part changed that cannot
- * change in a running podvisor (control, volumes, postgres, gateway); nothing is
- * applied then. Holds config on success. */
+ * change in a running podvisor (instance, control's addresses, log.buffer, volumes,
+ * postgres, gateway); nothing is applied then. Holds config on success. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
 /* What reload_apply would do, one line for each thing, into out; nothing when there is nothing to do:
  *   + worker x

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -318,6 +319,22 @@ static void a_reload_that_cannot_be_done_changes_nothing(void **state)
 	world_free(w);
 }
 
+static void no_key_is_ignored_by_a_reload(void **state)
+{
+	(void)state;
+	static const char *const refused[] = {"\"instance\":\"other\"", "\"log\":{\"buffer\":\"8Mi\"}",
+		"\"control\":{\"listen\":\"none\"}", "\"control\":{\"socket\":\"/x\"}"};
+	struct world *w = world_of("{\"instance\":\"i\"}");
+	char text[128];
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		snprintf(text, sizeof(text), "{%s%s}", i ? "\"instance\":\"i\"," : "", refused[i]);
+		reload(w, text, -ENOTSUP);
+	}
+	reload(w, "{\"instance\":\"i\",\"control\":{\"token\":\"t\"}}", 0);
+	assert_string_equal(w->config->control.token, "t");
+	world_free(w);
+}
+
 /* What reload_preview says between two configurations, the first of which runs. */
 static void check_preview(const char *before, const char *after, const char *expected)
 {
@@ -342,10 +359,10 @@ static void the_preview_tells_what_a_reload_would_do(void **state)
 		WORKERS("\"b\":{\"command\":[\"z\"],\"stop\":{\"timeout\":\"3s\"}},\"c\":{\"command\":[\"x\"]}"),
 		"~ worker b: command, stop.timeout 10s -> 3s; restarts\n+ worker c\n- worker a\n");
 	check_preview("{\"log\":{\"level\":\"info\"}}",
-		"{\"log\":{\"level\":\"debug\",\"buffer\":\"1Mi\"},\"shutdown\":{\"deadline\":\"30s\"},"
-		"\"control\":{\"token\":\"sesame\"},\"instance\":\"a\"}",
-		"~ instance: none -> a\n~ control: token; only when podvisor itself starts anew\n"
-		"~ log: level info -> debug, buffer 4Mi -> 1Mi; the buffer only when podvisor itself starts anew\n"
+		"{\"log\":{\"level\":\"debug\"},\"shutdown\":{\"deadline\":\"30s\"},"
+		"\"control\":{\"token\":\"sesame\"}}",
+		"~ control: token\n"
+		"~ log: level info -> debug\n"
 		"~ shutdown: deadline 55s -> 30s\n");
 }
 
@@ -477,6 +494,7 @@ int main(void)
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
+		cmocka_unit_test(no_key_is_ignored_by_a_reload),
 		cmocka_unit_test(the_preview_tells_what_a_reload_would_do),
 		cmocka_unit_test(the_preview_of_more_instances_restarts_nobody),
 		cmocka_unit_test(the_preview_of_what_cannot_be_done_is_refused_as_the_reload_is),
