@@ -53,13 +53,14 @@ static void take_measure(struct volume *v, const struct event *e, struct turn *t
 			"%s is not a tmpfs any more: somebody unmounted it", v->config->path);
 }
 
-/* text: why it could not be measured, "" when it could. Told once. */
-static void tell_trouble(struct volume *v, const char *text, struct turn *t)
+/* It could not be measured: what was known stays, for a failure tells nothing about the mount. Told once. */
+static void miss_measure(struct volume *v, const char *text, struct turn *t)
 {
-	if (text[0] && strcmp(text, v->text) != 0) {
-		snprintf(v->text, sizeof(v->text), "%s", text);
-		journal_add(t->journal, t->now, LOG_WARN, THING_VOLUME, v->config->name, "unmeasured", "%s", text);
-	}
+	v->measure_due = clock_after(t->now, MEASURE_EVERY_MS);
+	if (strcmp(text, v->text) == 0)
+		return;
+	snprintf(v->text, sizeof(v->text), "%s", text);
+	journal_add(t->journal, t->now, LOG_WARN, THING_VOLUME, v->config->name, "unmeasured", "%s", text);
 }
 
 /* Says it when it gets full and when it has room again, not on every measurement. */
@@ -96,7 +97,10 @@ void volume_apply(struct volume *v, const struct event *e, struct turn *t)
 		break;
 	case EVENT_VOLUME_MEASURED:
 		v->asked = false;
-		tell_trouble(v, e->text, t);
+		if (e->text[0]) {
+			miss_measure(v, e->text, t);
+			break;
+		}
 		take_measure(v, e, t);
 		tell_fill(v, t);
 		break;

@@ -172,7 +172,7 @@ static void look_again(struct job *j)
 	struct tmpfs_facts facts;
 	struct err err = {0};
 	if (measure(j, &facts, &err) < 0)
-		say(j, "%s", err.text);
+		say(j, "it could not be measured: %s", err.text);
 }
 
 static void release(struct job *j)
@@ -228,8 +228,7 @@ static char *copy(const char *s)
 static struct job *job_new(struct volumes *v, const struct effect *e)
 {
 	const struct context *c = v->context;
-	const struct volume *volume = &c->world->volumes[e->slot];
-	const struct config_volume *config = volume->config;
+	const struct config_volume *config = c->world->volumes[e->slot].config;
 	struct job *j = calloc(1, sizeof(*j));
 	if (!j)
 		return NULL;
@@ -246,11 +245,6 @@ static struct job *job_new(struct volumes *v, const struct effect *e)
 		.clean = config->clean_on_start,
 		.memory = v->memories[e->slot],
 		.event = {.kind = works[e->kind].answer, .slot = e->slot}};
-	/* A failed measurement repeats what was known. */
-	j->event.volume.used_bytes = volume->used_bytes;
-	j->event.volume.size_bytes = volume->size_bytes;
-	j->event.volume.used_inodes = volume->used_inodes;
-	j->event.volume.size_inodes = volume->size_inodes;
 	j->event.volume.mounted_by_us = j->memory.mounted;
 	j->work.data = j;
 	if (!j->keep[0]) {

@@ -187,6 +187,23 @@ static void a_tmpfs_that_somebody_unmounted_is_told(void **state)
 	assert_int_equal(newest(b)->level, LOG_ERROR);
 }
 
+static void a_measurement_that_failed_is_told_as_that_and_as_nothing_else(void **state)
+{
+	struct bench *b = *state;
+	struct event e = {.kind = EVENT_VOLUME_MEASURED, .slot = 2, .text = "it could not be measured: EIO"};
+	get_ready(b);
+	uint64_t before = b->journal.last_seq;
+	volume_apply(&b->v, &e, &b->turn);
+	assert_int_equal(b->journal.last_seq, before + 1);
+	assert_string_equal(newest(b)->text, "it could not be measured: EIO");
+	assert_true(b->v.is_tmpfs);
+	assert_int_equal(b->v.used_bytes, 100);
+	volume_apply(&b->v, &e, &b->turn);
+	assert_int_equal(b->journal.last_seq, before + 1);
+	b->turn.now = b->v.measure_due;
+	assert_int_equal(plan_one(b, true), EFFECT_VOLUME_MEASURE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -200,6 +217,7 @@ int main(void)
 		TEST(getting_full_is_told_once_until_there_is_room_again),
 		TEST(a_measurement_that_fails_is_told_once),
 		TEST(a_tmpfs_that_somebody_unmounted_is_told),
+		TEST(a_measurement_that_failed_is_told_as_that_and_as_nothing_else),
 	};
 	return cmocka_run_group_tests_name("volume", tests, NULL, NULL);
 }
