@@ -465,7 +465,11 @@ static int supervise(const char *config_path, struct config *config)
 		write_termination(pod);
 		code = pod->exit_code;
 	}
+	bool left_behind = pod->world && pod->world->left_behind;
 	close_pod(pod);
+	/* What hangs may hang in a thread of the pool, which an orderly exit would wait for. */
+	if (left_behind)
+		_exit(code);
 	free(pod);
 	return code;
 }

@@ -73,7 +73,11 @@ static const struct config_section section_log = {
 
 static const struct config_key shutdown_keys[] = {
 	KEY("deadline", DURATION, config_shutdown, deadline, "55s", .min = 1000, .max = DAY,
-		.text = "Budget of the whole ordered stop, drain included; shorter than the pod's grace period."),
+		.text = "Budget of the whole ordered stop, drain included; shorter than the pod's grace period. One "
+			"second "
+			"before it is over everything that still runs is killed; two seconds after it podvisor ends "
+			"with code 1 "
+			"and tells what it left, whatever hangs."),
 	KEY("termination_log", STRING, config_shutdown, termination_log, "/dev/termination-log", .syntax = CONFIG_PATH,
 		WORD("none", 0),
 		.text = "File that is told why the pod ended, in at most 4096 bytes; `none` writes nothing."),

@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "podvisor/base/buf.h"
 #include "podvisor/model/verdict.h"
 #include "podvisor/model/worker_plan.h"
 
-#define EXIT_REFUSED 78 /* SPEC 1: configuration refused */
+#define EXIT_REFUSED   78 /* SPEC 1: configuration refused */
+#define EXIT_LEFT      1 /* the stop was not in order: something had to be left */
+#define LAST_RESORT_MS 2000 /* after the deadline: far enough for SIGKILL to have worked, before Kubernetes' own */
 
 /* ---- looking ---- */
 
@@ -221,10 +224,65 @@ static void note_ready_once(struct world *w, ms_t now)
 	w->all_ready_once = verdict.ok;
 }
 
+/* "worker api (stopping), volume tmp (ready)": what the end does not wait for any longer. */
+PRINTF_LIKE(2, 3)
+static void list_one(struct buf *out, const char *fmt, ...)
+{
+	va_list args;
+	char one[128];
+	va_start(args, fmt);
+	vsnprintf(one, sizeof(one), fmt, args);
+	va_end(args);
+	buf_printf(out, "%s%s", out->len ? ", " : "", one);
+}
+
+static void list_left(const struct world *w, struct buf *out)
+{
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && worker_is_up(&w->workers[i]))
+			list_one(out, "worker %s (%s)", w->workers[i].name, worker_state_name(w->workers[i].state));
+	for (size_t i = 0; i < w->n_browsers; i++)
+		if (browser_is_up(&w->browsers[i]))
+			list_one(out, "browser %s (%s)", w->browsers[i].config->name,
+				browser_state_name(w->browsers[i].state));
+	for (size_t i = 0; i < w->n_databases; i++)
+		if (!database_is_closed(&w->databases[i]))
+			list_one(out, "postgres %s", w->databases[i].config->name);
+	for (size_t i = 0; i < w->n_volumes; i++)
+		if (!volume_is_closed(&w->volumes[i]))
+			list_one(out, "volume %s (%s)", w->volumes[i].config->name,
+				volume_state_name(w->volumes[i].state));
+}
+
+/* A process in uninterruptible sleep, a mount that hangs: no signal helps, and no budget. The shims
+ * go on killing what is theirs. */
+static void leave_behind(struct world *w, struct turn *t)
+{
+	struct buf left;
+	buf_init(&left, 256);
+	list_left(w, &left);
+	w->left_behind = true;
+	w->exit_code = w->exit_code ? w->exit_code : EXIT_LEFT;
+	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "left-behind",
+		"shutdown.deadline is over: podvisor ends and leaves behind %s", buf_str(&left));
+	size_t n = strlen(w->death);
+	snprintf(w->death + n, sizeof(w->death) - n, "%sits deadline passed; left behind: %s", n ? "; " : "",
+		buf_str(&left));
+	buf_fini(&left);
+}
+
 static void plan_exit(struct world *w, struct turn *t)
 {
-	if (w->drain.state != DRAIN_DONE || w->exiting || !parts_are_closed(w))
+	ms_t last = clock_after(w->drain.deadline, LAST_RESORT_MS);
+	bool closed = w->drain.state == DRAIN_DONE && parts_are_closed(w);
+	if (w->exiting || !w->drain.shutdown)
 		return;
+	if (!closed && !clock_due(last, t->now)) {
+		plan_wake(t->plan, last);
+		return;
+	}
+	if (!closed)
+		leave_behind(w, t);
 	w->exiting = true;
 	plan_add(t->plan, EFFECT_EXIT, 0, 0, w->exit_code, "%s", w->death[0] ? w->death : "stopped in order");
 }

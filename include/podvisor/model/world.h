@@ -36,8 +36,9 @@ struct world {
 	bool all_ready_once; /* everything critical has been ready one time: /startupz */
 	ms_t *lost_at, *back_at; /* by database: when it went away, when it came back; 0: never */
 	bool exiting; /* EFFECT_EXIT was planned */
+	bool left_behind; /* and something had not ended by then: podvisor waits for nothing any more */
 	int exit_code;
-	char death[256]; /* the cause of the pod's end, for the termination log; "" when ordered from outside */
+	char death[512]; /* the cause of the pod's end, for the termination log; "" when ordered from outside */
 	uint32_t death_slot; /* the worker that caused it; UINT32_MAX: none did */
 	struct journal journal;
 };

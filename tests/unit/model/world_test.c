@@ -184,6 +184,72 @@ static void a_refused_volume_ends_the_pod_with_78(void **state)
 	world_free(w);
 }
 
+/* Reconciles at now, answering nothing; the exit, when it is planned. */
+static bool hangs(struct world *w, ms_t now, int64_t *code, ms_t *wake_at)
+{
+	struct plan plan;
+	bool exit = false;
+	plan_init(&plan);
+	reconcile(w, now, &plan);
+	for (size_t i = 0; i < plan.count; i++)
+		if (plan.effects[i].kind == EFFECT_EXIT) {
+			exit = true;
+			*code = plan.effects[i].value;
+		}
+	*wake_at = plan.wake_at;
+	plan_fini(&plan);
+	return exit;
+}
+
+static void a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline(void **state)
+{
+	(void)state;
+	struct world *w = world_of("{\"volumes\":{\"v\":{\"path\":\"/v\",\"size\":\"1Mi\"}}}");
+	int64_t code = -1;
+	ms_t wake_at;
+	hangs(w, 1, &code, &wake_at);
+	struct event e = {.kind = EVENT_VOLUME_PREPARED};
+	world_apply(w, &e, 1);
+	e = (struct event){.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 1000);
+	assert_false(hangs(w, 1000, &code, &wake_at));
+	ms_t last = 1000 + w->config->shutdown.deadline + 2000;
+	for (int turns = 0; wake_at < last; turns++) {
+		assert_true(turns < 100);
+		assert_false(hangs(w, wake_at, &code, &wake_at));
+	}
+	assert_int_equal(wake_at, last);
+	assert_true(hangs(w, last, &code, &wake_at));
+	assert_int_equal(code, 1);
+	assert_true(w->left_behind);
+	assert_non_null(strstr(w->death, "volume v (ready)"));
+	assert_non_null(strstr(journal_get(&w->journal, w->journal.last_seq)->text, "leaves behind volume v"));
+	assert_false(hangs(w, last + 1, &code, &wake_at));
+	world_free(w);
+}
+
+static void a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"critical\":true,\"restart\":"
+					   "{\"policy\":\"never\"}},\"b\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	int64_t code = -1;
+	ms_t wake_at;
+	end(w, "a", 0x700, 10);
+	assert_false(hangs(w, 10, &code, &wake_at));
+	ms_t last = 10 + w->config->shutdown.deadline + 2000;
+	for (int turns = 0; wake_at < last; turns++) {
+		assert_true(turns < 100);
+		assert_false(hangs(w, wake_at, &code, &wake_at));
+	}
+	assert_true(hangs(w, last, &code, &wake_at));
+	assert_int_equal(code, 7); /* the cause of the end stays the cause */
+	assert_non_null(strstr(w->death, "worker a exited with code 7"));
+	assert_non_null(strstr(w->death, "left behind: worker b (stopping)"));
+	world_free(w);
+}
+
 static const char two[] = WORKERS("\"a\":{\"command\":[\"x\"]},\"b\":{\"command\":[\"y\"]}");
 
 static void reload(struct world *w, const char *text, int expected)
@@ -487,6 +553,8 @@ int main(void)
 		cmocka_unit_test(limit_action_exit_ends_the_pod_for_an_uncritical_worker_too),
 		cmocka_unit_test(somebody_stopping_a_critical_worker_does_not_end_the_pod),
 		cmocka_unit_test(a_refused_volume_ends_the_pod_with_78),
+		cmocka_unit_test(a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline),
+		cmocka_unit_test(a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
