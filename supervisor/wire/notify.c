@@ -24,6 +24,20 @@ static bool read_number(struct span value, int64_t *out)
 	return true;
 }
 
+/* A span is never negative; what is longer than can be counted (systemd's "infinity" is UINT64_MAX) is the longest. */
+static bool read_usec(struct span value, int64_t *out)
+{
+	int64_t number = 0;
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.at[i] < '0' || value.at[i] > '9')
+			return false;
+		int digit = value.at[i] - '0';
+		number = number > (INT64_MAX - digit) / 10 ? INT64_MAX : number * 10 + digit;
+	}
+	*out = number;
+	return value.len;
+}
+
 static bool take_flag(struct span value, bool *out)
 {
 	if (!span_equals(value, "1"))
@@ -36,7 +50,7 @@ static bool take_status(struct span value, struct notify_message *out)
 {
 	size_t n = value.len < sizeof(out->status) - 1 ? value.len : sizeof(out->status) - 1;
 	for (size_t i = 0; i < n; i++)
-		out->status[i] = (unsigned char)value.at[i] < ' ' ? ' ' : value.at[i];
+		out->status[i] = (unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f ? ' ' : value.at[i];
 	out->status[n] = '\0';
 	return out->has_status = true;
 }
@@ -44,6 +58,11 @@ static bool take_status(struct span value, struct notify_message *out)
 static bool take_number(struct span value, bool *has, int64_t *out)
 {
 	return read_number(value, out) && (*has = true);
+}
+
+static bool take_usec(struct span value, bool *has, int64_t *out)
+{
+	return read_usec(value, out) && (*has = true);
 }
 
 static bool take_int(struct span value, bool *has, int *out, int64_t min)
@@ -77,9 +96,9 @@ static bool take(struct span name, struct span value, struct notify_message *out
 	if (span_equals(name, "MAINPID"))
 		return take_int(value, &out->has_mainpid, &out->mainpid, 1);
 	if (span_equals(name, "EXTEND_TIMEOUT_USEC"))
-		return take_number(value, &out->has_extend, &out->extend_us);
+		return take_usec(value, &out->has_extend, &out->extend_us);
 	if (span_equals(name, "WATCHDOG_USEC"))
-		return take_number(value, &out->has_watchdog_usec, &out->watchdog_us);
+		return take_usec(value, &out->has_watchdog_usec, &out->watchdog_us);
 	if (span_equals(name, "X_PROGRESS"))
 		return take_number(value, &out->has_progress, &out->progress);
 	return false;

@@ -16,7 +16,7 @@ struct notify_message {
 	char status[160]; /* printable; cut */
 	int errno_value;
 	int mainpid;
-	int64_t extend_us, watchdog_us;
+	int64_t extend_us, watchdog_us; /* never negative; INT64_MAX: that or more */
 	int64_t progress; /* X_PROGRESS=, podvisor's own */
 };
 

@@ -62,12 +62,21 @@ static void numbers_that_are_none_are_skipped(void **state)
 static void a_long_status_is_cut_and_control_characters_become_blanks(void **state)
 {
 	(void)state;
-	char text[400] = "STATUS=a\tb";
-	memset(text + 10, 'x', 380);
+	char text[400] = "STATUS=a\tb\x7f";
+	memset(text + 11, 'x', 379);
 	struct notify_message m;
 	assert_int_equal(notify_parse(text, 390, &m), 1);
 	assert_int_equal(strlen(m.status), sizeof(m.status) - 1);
-	assert_memory_equal(m.status, "a bx", 4);
+	assert_memory_equal(m.status, "a b x", 5);
+}
+
+static void a_span_is_never_negative_and_never_wraps(void **state)
+{
+	(void)state;
+	parse("EXTEND_TIMEOUT_USEC=-9223372036854775807\nWATCHDOG_USEC=-1\nEXTEND_TIMEOUT_USEC=", 0);
+	assert_true(parse("EXTEND_TIMEOUT_USEC=18446744073709551615", 1).extend_us == INT64_MAX);
+	assert_true(parse("EXTEND_TIMEOUT_USEC=9223372036854775807", 1).extend_us == INT64_MAX);
+	assert_true(parse("WATCHDOG_USEC=30000000", 1).watchdog_us == 30000000);
 }
 
 static void an_empty_datagram_means_nothing(void **state)
@@ -86,6 +95,7 @@ int main(void)
 		cmocka_unit_test(a_watchdog_is_fed_or_triggered),
 		cmocka_unit_test(numbers_that_are_none_are_skipped),
 		cmocka_unit_test(a_long_status_is_cut_and_control_characters_become_blanks),
+		cmocka_unit_test(a_span_is_never_negative_and_never_wraps),
 		cmocka_unit_test(an_empty_datagram_means_nothing),
 	};
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
