@@ -178,8 +178,8 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 		gate.may_start = false;
 		snprintf(gate.why, sizeof(gate.why), "worker:%s, which restarts with it, is still up", straggler->name);
 	}
-	gate.shutdown = w->drain.shutdown && (config->stop.phase == STOP_ON_TERM ? w->drain.state != DRAIN_SERVING
-										 : w->drain.state >= DRAIN_STOPPING);
+	enum drain_state from = worker_stop_of(worker)->phase == STOP_ON_TERM ? DRAIN_LAME_DUCK : DRAIN_STOPPING;
+	gate.shutdown = w->drain.shutdown && w->drain.state >= from;
 	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);
 	gate.kill = w->drain.signals >= 3;
 	gate.spread = spread_of(w, worker, t->now);
@@ -208,9 +208,9 @@ static ms_t stop_share(const struct world *w)
 	ms_t share = 0;
 	for (size_t i = 0; i < w->n_workers; i++) {
 		const struct worker *worker = &w->workers[i];
-		if (worker->config && worker->config->stop.phase == STOP_AFTER_DRAIN &&
-			worker->config->stop.timeout > share)
-			share = worker->config->stop.timeout;
+		if (worker->config && worker_stop_of(worker)->phase == STOP_AFTER_DRAIN &&
+			worker_stop_of(worker)->timeout > share)
+			share = worker_stop_of(worker)->timeout;
 	}
 	return share;
 }

@@ -165,6 +165,7 @@ void worker_init(struct worker *w, struct config *source, const struct config_wo
 void worker_fini(struct worker *w)
 {
 	config_release(w->source);
+	config_release(w->run_source);
 	*w = (struct worker){0};
 }
 

@@ -144,6 +144,9 @@ static void end_run(struct worker *w, struct turn *t)
 	w->n_runs++;
 	enum worker_cause cause = w->cause;
 	w->run = 0;
+	w->run_config = NULL;
+	config_release(w->run_source);
+	w->run_source = NULL;
 	w->pid = 0;
 	w->started_at = w->ready_at = 0;
 	w->watchdog_at = w->memory.due = CLOCK_NEVER;

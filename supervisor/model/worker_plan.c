@@ -8,6 +8,8 @@
 static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 {
 	w->run = (*next_run)++;
+	w->run_config = w->config;
+	w->run_source = config_hold(w->source);
 	*worker_current_run(w) = (struct worker_run){.run = w->run};
 	w->main_ended = w->killing = w->notified_ready = w->notified_stopping = w->again = false;
 	w->reloading = w->follow = w->triggered = w->watching = false;
@@ -34,14 +36,14 @@ static void begin_stop(struct worker *w, enum worker_cause cause, struct turn *t
 	vsnprintf(why, sizeof(why), fmt, args);
 	va_end(args);
 	w->cause = cause;
-	w->stop_deadline = clock_after(t->now, w->config->stop.timeout);
+	w->stop_deadline = clock_after(t->now, worker_stop_of(w)->timeout);
 	worker_enter(w, WORKER_STOPPING, t, "%s", why);
-	char **command = w->config->stop.command;
+	char **command = worker_stop_of(w)->command;
 	if (command && command[0] && w->started_at) {
 		w->stop_step = WORKER_STOP_COMMANDED;
 		plan_add(t->plan, EFFECT_WORKER_STOP_COMMAND, w->slot, w->run, 0, "%s", why);
 	} else {
-		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal, "%s", why);
+		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, worker_stop_of(w)->signal, "%s", why);
 	}
 	plan_wake(t->plan, w->stop_deadline);
 }

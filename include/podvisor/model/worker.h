@@ -112,6 +112,8 @@ struct worker {
 	char reason[160]; /* of the state, for people */
 
 	uint64_t run; /* 0: no process */
+	const struct config_worker *run_config; /* what the run was begun with, and is ended with; NULL: no process */
+	struct config *run_source; /* held while it runs */
 	int pid;
 	bool main_ended, notified_ready, notified_stopping, reloading, killing;
 	bool watching; /* it has started: watchdog, progress and memory count */
@@ -157,6 +159,12 @@ void worker_follow_group(struct worker *w, uint64_t comebacks);
 static inline bool worker_is_configured(const struct worker *w)
 {
 	return w->config && !w->removed;
+}
+
+/* How its run, or the next one, is stopped: a reload changes nothing for the process that runs. */
+static inline const struct config_stop *worker_stop_of(const struct worker *w)
+{
+	return w->run_config ? &w->run_config->stop : &w->config->stop;
 }
 
 /* A process of it exists, or may exist. */

@@ -87,6 +87,21 @@ static void end(struct world *w, const char *name, int status, ms_t now)
 	world_apply(w, &e, now);
 }
 
+static bool ready(const struct world *w, ms_t now)
+{
+	struct verdict v;
+	verdict_of(w, VERDICT_READY, NULL, now, &v);
+	return v.ok;
+}
+
+static void plan_once(struct world *w, ms_t now)
+{
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, now, &plan);
+	plan_fini(&plan);
+}
+
 #define WORKERS(inside) "{\"workers\":{" inside "}}"
 
 static void workers_start_behind_what_they_depend_on(void **state)
@@ -275,6 +290,31 @@ static void a_reload_restarts_only_what_changed(void **state)
 	world_free(w);
 }
 
+static void a_reload_stops_the_old_run_as_it_was_configured(void **state)
+{
+	(void)state;
+#define STOPS(signal, timeout) \
+	WORKERS("\"a\":{\"command\":[\"x\"],\"stop\":{\"signal\":\"" signal "\",\"timeout\":\"" timeout "\"}}")
+	struct world *w = world_of(STOPS("SIGINT", "30s"));
+	settle(w, 1);
+	reload(w, STOPS("SIGQUIT", "1s"), 0);
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, 100, &plan);
+	assert_int_equal(plan.count, 1);
+	assert_int_equal(plan.effects[0].kind, EFFECT_WORKER_SIGNAL);
+	assert_int_equal(plan.effects[0].value, SIGINT);
+	assert_int_equal(find(w, "a")->stop_deadline, 100 + 30000);
+	plan_fini(&plan);
+	end(w, "a", 0, 200);
+	settle(w, 200);
+	struct event stop = {.kind = EVENT_ASKED_STOP};
+	world_apply(w, &stop, 300);
+	plan_once(w, 300);
+	assert_int_equal(find(w, "a")->stop_deadline, 300 + 1000);
+	world_free(w);
+}
+
 static void a_reload_stops_what_is_gone_and_starts_what_is_new(void **state)
 {
 	(void)state;
@@ -305,21 +345,6 @@ static void more_instances_start_and_fewer_stop(void **state)
 	assert_int_equal(world_find_worker(w, "a.3"), -1);
 	assert_true(find(w, "a.0")->run == first);
 	world_free(w);
-}
-
-static bool ready(const struct world *w, ms_t now)
-{
-	struct verdict v;
-	verdict_of(w, VERDICT_READY, NULL, now, &v);
-	return v.ok;
-}
-
-static void plan_once(struct world *w, ms_t now)
-{
-	struct plan plan;
-	plan_init(&plan);
-	reconcile(w, now, &plan);
-	plan_fini(&plan);
 }
 
 static void instances_that_a_reload_removes_do_not_count_while_they_end(void **state)
@@ -556,6 +581,7 @@ int main(void)
 		cmocka_unit_test(a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
+		cmocka_unit_test(a_reload_stops_the_old_run_as_it_was_configured),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
