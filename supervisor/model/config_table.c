@@ -203,7 +203,10 @@ static const struct config_key check_keys[] = {
 	KEY("file", STRING, config_check, file, NULL, .syntax = CONFIG_PATH, .text = "This file exists."),
 	KEY("notify", BOOL, config_check, notify, "false", .quiet = true,
 		.text = "The worker says so itself (sd_notify): `READY=1` for readiness and startup, `WATCHDOG=1` "
-			"within `timeout` for liveness."),
+			"within `timeout` for liveness. Startup fails when `READY=1` has not come within "
+			"`initial_delay` + "
+			"`interval` x `failure_threshold`, or as much later as the worker asks for by "
+			"`EXTEND_TIMEOUT_USEC`."),
 	KEY("initial_delay", DURATION, config_check, initial_delay, "0s",
 		.text = "From the start of the worker to the first check."),
 	KEY("interval", DURATION, config_check, interval, "10s", .min = 10, .text = "Between checks."),

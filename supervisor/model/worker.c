@@ -159,7 +159,7 @@ void worker_init(struct worker *w, struct config *source, const struct config_wo
 	w->wanted = true;
 	w->state = WORKER_WAITING;
 	w->since = now;
-	w->watchdog_at = CLOCK_NEVER;
+	w->start_deadline = w->watchdog_at = CLOCK_NEVER;
 }
 
 void worker_fini(struct worker *w)

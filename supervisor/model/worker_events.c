@@ -56,12 +56,20 @@ static void settle(struct worker *w, struct turn *t)
 	begin_watch(w, t);
 }
 
+/* What Kubernetes gives a startup probe that never succeeds. */
+static ms_t start_span(const struct config_check *startup)
+{
+	return startup->initial_delay + startup->interval * startup->failure_threshold;
+}
+
 static void on_started(struct worker *w, const struct event *e, struct turn *t)
 {
 	w->pid = worker_current_run(w)->pid = e->pid;
 	w->started_at = worker_current_run(w)->started_at = t->now;
 	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
 	health_start(&w->checks[PROBE_READINESS], &w->config->readiness, t->now);
+	if (w->config->startup.kind == CHECK_NOTIFY)
+		w->start_deadline = clock_after(t->now, start_span(&w->config->startup));
 	settle(w, t);
 }
 
@@ -149,7 +157,7 @@ static void end_run(struct worker *w, struct turn *t)
 	w->run_source = NULL;
 	w->pid = 0;
 	w->started_at = w->ready_at = 0;
-	w->watchdog_at = w->memory.due = CLOCK_NEVER;
+	w->start_deadline = w->watchdog_at = w->memory.due = CLOCK_NEVER;
 	w->progress = (struct progress){.due = CLOCK_NEVER};
 	w->status_text[0] = '\0';
 	if (w->again && w->wanted && !w->removed) {
@@ -203,7 +211,7 @@ static void begin_leaving(struct worker *w, struct turn *t)
 		return;
 	w->cause = CAUSE_EXIT;
 	w->stop_step = WORKER_STOP_NONE;
-	w->stop_deadline = clock_after(t->now, w->config->stop.timeout);
+	w->stop_deadline = clock_after(t->now, worker_stop_of(w)->timeout);
 	worker_enter(w, WORKER_STOPPING, t, "it says that it is stopping");
 }
 
@@ -239,10 +247,14 @@ static void take_progress(struct worker *w, double value, struct turn *t)
 	doubt_clear(&w->doubt, true);
 }
 
-static void extend_stop(struct worker *w, int64_t extend_us, struct turn *t)
+/* As systemd has it: longer, never shorter, as often as it is asked for (sd_notify(3)). At shutdown the pod's
+ * deadline ends it all the same. */
+static void extend(struct worker *w, ms_t until)
 {
-	ms_t until = clock_after(t->now, extend_us > 0 ? extend_us / 1000 : 0);
-	w->stop_deadline = until > w->stop_deadline ? until : w->stop_deadline;
+	ms_t *deadline = w->state == WORKER_STOPPING ? &w->stop_deadline : &w->start_deadline;
+	bool limited = w->state == WORKER_STOPPING || (w->state == WORKER_STARTING && *deadline != CLOCK_NEVER);
+	if (limited && until > *deadline)
+		*deadline = until;
 }
 
 /* sd_notify(3), as systemd takes it. */
@@ -262,8 +274,8 @@ static void on_notified(struct worker *w, const struct event *e, struct turn *t)
 	take_watchdog(w, e, t);
 	if (bits & NOTIFIED_PROGRESS && w->config->progress.notify)
 		take_progress(w, (double)e->notified.progress, t);
-	if (bits & NOTIFIED_EXTEND && w->state == WORKER_STOPPING)
-		extend_stop(w, e->notified.extend_us, t);
+	if (bits & NOTIFIED_EXTEND)
+		extend(w, clock_after(t->now, e->notified.extend_us > 0 ? e->notified.extend_us / 1000 : 0));
 	if (bits & NOTIFIED_FDSTORE)
 		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "fdstore",
 			"it wants file descriptors kept (FDSTORE=1); podvisor keeps none and has closed them");

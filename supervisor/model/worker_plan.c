@@ -92,7 +92,7 @@ static void plan_stopping(struct worker *w, struct turn *t)
 		return;
 	if (w->stop_step == WORKER_STOP_TO_SIGNAL) {
 		w->stop_step = WORKER_STOP_NONE;
-		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, w->config->stop.signal,
+		plan_add(t->plan, EFFECT_WORKER_SIGNAL, w->slot, w->run, worker_stop_of(w)->signal,
 			"its stop command has ended");
 	}
 	if (!clock_due(w->stop_deadline, t->now)) {
@@ -255,6 +255,11 @@ static void plan_checks(struct worker *w, struct turn *t)
 		plan_check(w, PROBE_STARTUP, t);
 		if (w->checks[PROBE_STARTUP].verdict == HEALTH_BAD)
 			begin_stop(w, CAUSE_STARTUP, t, "its startup check failed: %s", w->checks[PROBE_STARTUP].text);
+		else if (clock_due(w->start_deadline, t->now))
+			begin_stop(
+				w, CAUSE_STARTUP, t, "no READY=1 within %lld ms", (long long)(t->now - w->started_at));
+		else
+			plan_wake(t->plan, w->start_deadline);
 		return;
 	}
 	plan_check(w, PROBE_READINESS, t);

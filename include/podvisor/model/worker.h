@@ -120,6 +120,7 @@ struct worker {
 	bool follow; /* it named another main process: the shim has to be told */
 	enum worker_stop stop_step;
 	ms_t started_at, ready_at; /* of this run; 0: not yet */
+	ms_t start_deadline; /* startup by notification: bad from then on; CLOCK_NEVER: no limit */
 	ms_t stop_deadline; /* SIGKILL then */
 	ms_t not_before; /* back-off: no start earlier */
 	ms_t watchdog_at; /* liveness by notification: bad from then on; CLOCK_NEVER: off */

@@ -187,6 +187,70 @@ static void readiness_by_notification_waits_for_READY(void **state)
 	assert_string_equal(b->worker.status_text, "warm");
 }
 
+static void extended(struct bench *b, int64_t extend_us)
+{
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_EXTEND;
+	e.notified.extend_us = extend_us;
+	tell(b, e);
+}
+
+static void start_by_notification(struct bench *b)
+{
+	b->config.startup = (struct config_check){
+		.kind = CHECK_NOTIFY, .initial_delay = 500, .interval = 1000, .failure_threshold = 3};
+	started(b);
+	expect_state(b, WORKER_STARTING);
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, 1000 + 3500);
+}
+
+static void a_start_that_is_never_told_ends_with_a_reason(void **state)
+{
+	struct bench *b = *state;
+	start_by_notification(b);
+	b->turn.now = 4499;
+	assert_null(plan(b));
+	b->turn.now = 4500;
+	expect(b, EFFECT_WORKER_SIGNAL);
+	expect_state(b, WORKER_STOPPING);
+	assert_string_equal(b->worker.reason, "no READY=1 within 3500 ms");
+	assert_int_equal(b->worker.cause, CAUSE_STARTUP);
+	ended(b, 0);
+	expect_state(b, WORKER_BACKOFF);
+	assert_int_equal(b->worker.restarts[CAUSE_STARTUP], 1);
+}
+
+static void a_start_is_extended_as_often_as_the_worker_asks(void **state)
+{
+	struct bench *b = *state;
+	start_by_notification(b);
+	extended(b, 1000); /* sooner than it has anyway */
+	assert_null(plan(b));
+	assert_int_equal(b->plan.wake_at, 4500);
+	b->turn.now = 4400;
+	extended(b, 2000000);
+	b->turn.now = 6300;
+	assert_null(plan(b));
+	extended(b, INT64_MAX);
+	b->turn.now = (ms_t)1 << 40;
+	assert_null(plan(b));
+	struct event ready = {.kind = EVENT_WORKER_NOTIFIED};
+	ready.notified.bits = NOTIFIED_READY;
+	tell(b, ready);
+	expect_state(b, WORKER_READY);
+}
+
+static void a_worker_without_a_startup_check_has_no_limit_to_extend(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	extended(b, 1);
+	b->turn.now = 100000;
+	assert_null(plan(b));
+	expect_state(b, WORKER_READY);
+}
+
 static void liveness_is_not_asked_before_the_startup_check_has_passed(void **state)
 {
 	struct bench *b = *state;
@@ -912,6 +976,9 @@ int main(void)
 		TEST(with_a_readiness_check_it_is_ready_only_after_a_hit),
 		TEST(losing_readiness_takes_it_back_to_running_without_a_restart),
 		TEST(readiness_by_notification_waits_for_READY),
+		TEST(a_start_that_is_never_told_ends_with_a_reason),
+		TEST(a_start_is_extended_as_often_as_the_worker_asks),
+		TEST(a_worker_without_a_startup_check_has_no_limit_to_extend),
 		TEST(liveness_is_not_asked_before_the_startup_check_has_passed),
 		TEST(an_unstartable_worker_says_why_and_backs_off),
 		TEST(a_crash_is_restarted_at_once_then_with_growing_delay_then_never),

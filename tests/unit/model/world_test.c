@@ -265,6 +265,30 @@ static void a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadlin
 	world_free(w);
 }
 
+/* Whatever a worker asks for by EXTEND_TIMEOUT_USEC. */
+static void an_extended_stop_ends_with_the_budget_of_the_shutdown(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"]}"));
+	int64_t code = -1;
+	ms_t wake_at;
+	settle(w, 1);
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 1000);
+	plan_once(w, 1000);
+	assert_int_equal(find(w, "a")->state, WORKER_STOPPING);
+	e = (struct event){.kind = EVENT_WORKER_NOTIFIED, .run = find(w, "a")->run};
+	e.notified.bits = NOTIFIED_EXTEND;
+	e.notified.extend_us = INT64_MAX;
+	world_apply(w, &e, 1000);
+	assert_false(hangs(w, 1000, &code, &wake_at));
+	ms_t kill_at = 1000 + w->config->shutdown.deadline - 1000;
+	assert_int_equal(wake_at, kill_at);
+	assert_false(hangs(w, kill_at, &code, &wake_at));
+	assert_true(find(w, "a")->killing);
+	world_free(w);
+}
+
 static const char two[] = WORKERS("\"a\":{\"command\":[\"x\"]},\"b\":{\"command\":[\"y\"]}");
 
 static void reload(struct world *w, const char *text, int expected)
@@ -580,6 +604,7 @@ int main(void)
 		cmocka_unit_test(a_refused_volume_ends_the_pod_with_78),
 		cmocka_unit_test(a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline),
+		cmocka_unit_test(an_extended_stop_ends_with_the_budget_of_the_shutdown),
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
 		cmocka_unit_test(a_reload_stops_the_old_run_as_it_was_configured),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
