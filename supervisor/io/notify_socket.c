@@ -16,7 +16,7 @@ struct notify_socket {
 	uv_poll_t poll;
 	int fd;
 	char name[64];
-	notify_socket_heard heard;
+	const struct notify_socket_ops *ops;
 	void *ctx;
 };
 
@@ -48,16 +48,16 @@ static void close_after_turn(uv_loop_t *loop, int fd)
 }
 
 /* BARRIER comes with one descriptor; more are FDSTORE's, whose closing is the polite refusal. */
-static pid_t read_ancillary(const struct notify_socket *s, struct msghdr *msg)
+static struct notify_sender read_ancillary(const struct notify_socket *s, struct msghdr *msg)
 {
-	pid_t pid = 0;
+	struct notify_sender from = {.uid = (uid_t)-1};
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
 		if (c->cmsg_type == SCM_CREDENTIALS) {
 			struct ucred cred;
 			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-			pid = cred.pid;
+			from = (struct notify_sender){cred.pid, cred.uid};
 		} else if (c->cmsg_type == SCM_RIGHTS) {
 			size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 			for (size_t i = 0; i < n; i++) {
@@ -70,7 +70,7 @@ static pid_t read_ancillary(const struct notify_socket *s, struct msghdr *msg)
 			}
 		}
 	}
-	return pid;
+	return from;
 }
 
 static bool hear_one(struct notify_socket *s)
@@ -83,18 +83,32 @@ static bool hear_one(struct notify_socket *s)
 	ssize_t n = recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EINTR;
-	pid_t pid = read_ancillary(s, &msg);
+	struct notify_sender from = read_ancillary(s, &msg);
 	if (!(msg.msg_flags & MSG_TRUNC))
-		s->heard(s->ctx, pid, bytes, (size_t)n);
+		s->ops->heard(s->ctx, &from, bytes, (size_t)n);
 	return true;
+}
+
+static void hear(struct notify_socket *s, int at_most)
+{
+	int n = 0;
+	while (n < at_most && hear_one(s))
+		n++;
+	if (n)
+		s->ops->paused(s->ctx);
 }
 
 /* A flood of messages must not keep the loop from its other work. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)status, (void)events;
-	for (int i = 0; i < 32 && hear_one(poll->data); i++)
-		;
+	hear(poll->data, 32);
+}
+
+void notify_socket_take(struct notify_socket *s)
+{
+	if (s)
+		hear(s, 1024);
 }
 
 static int bind_abstract(int fd, char *name, size_t size)
@@ -113,12 +127,12 @@ static int bind_abstract(int fd, char *name, size_t size)
 }
 
 int notify_socket_open(
-	struct notify_socket **out, struct loop *loop, notify_socket_heard heard, void *ctx, struct err *err)
+	struct notify_socket **out, struct loop *loop, const struct notify_socket_ops *ops, void *ctx, struct err *err)
 {
 	struct notify_socket *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(err, -ENOMEM, "out of memory");
-	s->heard = heard;
+	s->ops = ops;
 	s->ctx = ctx;
 	s->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc = s->fd < 0 ? -errno : bind_abstract(s->fd, s->name, sizeof(s->name));
@@ -153,9 +167,6 @@ static void on_closed(uv_handle_t *handle)
 
 void notify_socket_close(struct notify_socket *s)
 {
-	if (!s)
-		return;
-	for (int i = 0; i < 256 && hear_one(s); i++)
-		;
-	uv_close((uv_handle_t *)&s->poll, on_closed);
+	if (s)
+		uv_close((uv_handle_t *)&s->poll, on_closed);
 }

@@ -19,6 +19,8 @@ struct run {
 	struct workers *owner;
 	struct process process;
 	struct notify_socket *notify;
+	uid_t uid; /* of its main process */
+	struct event heard; /* what it has told since the last event; bits 0: nothing */
 	uint32_t slot;
 	uint64_t run;
 	bool interactive;
@@ -69,14 +71,17 @@ static void on_exec_failed(void *ctx, struct process *p, int error, enum shim_st
 	end_run(r);
 }
 
+/* What it sent before its end counts for this run, so it is taken first. */
 static void on_exited(void *ctx, struct process *p, const struct process_exit *end)
 {
 	(void)ctx;
+	struct run *r = p->data;
+	notify_socket_take(r->notify);
 	struct event e = {.kind = EVENT_WORKER_EXITED};
 	e.exited.status = end->status;
 	e.exited.cpu_us = end->cpu_us;
 	e.exited.peak_bytes = end->peak_bytes;
-	post(p->data, &e);
+	post(r, &e);
 }
 
 static void on_gone(void *ctx, struct process *p, int killed)
@@ -99,27 +104,60 @@ static unsigned bits_of(const struct notify_message *m)
 	       (m->watchdog_trigger ? NOTIFIED_TRIGGER : 0U) | (m->fdstore ? NOTIFIED_FDSTORE : 0U);
 }
 
-/* Messages count only from the worker's own processes. One that is gone already
- * is believed: nobody else knows the socket's name. */
-static void on_heard(void *ctx, pid_t pid, const char *bytes, size_t n)
+/* Messages count only from the worker's own processes: those that descend from its shim. Of a sender that is gone
+ * already only its user is known, which has to be the worker's. One of another PID namespace, whose pid is told as
+ * 0, cannot be told from a stranger. */
+static bool is_own(const struct run *r, const struct notify_sender *from)
+{
+	enum ancestry kin = from->pid > 0 ? ancestry_of(from->pid, process_shim_pid(&r->process)) : ANCESTRY_NO;
+	return kin == ANCESTRY_YES || (kin == ANCESTRY_UNKNOWN && from->uid == r->uid);
+}
+
+/* Several messages that were read together become one event, in which the last word counts: whatever a worker
+ * sends, it cannot flood the queue of events. */
+static void merge(struct event *e, const struct notify_message *m)
+{
+	if (m->ready)
+		e->notified.bits &= ~(unsigned)NOTIFIED_RELOADING;
+	else if (m->reloading)
+		e->notified.bits &= ~(unsigned)NOTIFIED_READY;
+	e->notified.bits |= bits_of(m);
+	if (m->has_watchdog_usec)
+		e->notified.watchdog_us = m->watchdog_us;
+	if (m->has_progress)
+		e->notified.progress = m->progress;
+	if (m->has_extend)
+		e->notified.extend_us = m->extend_us;
+	if (m->has_errno)
+		e->notified.errno_value = m->errno_value;
+	if (m->has_mainpid)
+		e->notified.mainpid = m->mainpid;
+	if (m->has_status)
+		snprintf(e->text, sizeof(e->text), "%s", m->status);
+}
+
+static void on_heard(void *ctx, const struct notify_sender *from, const char *bytes, size_t n)
 {
 	struct run *r = ctx;
 	struct notify_message m;
-	if (ancestry_of(pid, process_shim_pid(&r->process)) == ANCESTRY_NO || notify_parse(bytes, n, &m) == 0)
+	if (!is_own(r, from) || notify_parse(bytes, n, &m) == 0)
 		return;
-	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
-	e.notified.bits = bits_of(&m);
-	e.notified.progress = m.progress;
-	e.notified.extend_us = m.extend_us;
-	e.notified.errno_value = m.errno_value;
-	e.notified.watchdog_us = m.watchdog_us;
-	e.notified.mainpid = m.mainpid;
 	/* A stranger's process would be killed in the worker's place. */
 	if (m.has_mainpid && ancestry_of(m.mainpid, process_shim_pid(&r->process)) != ANCESTRY_YES)
-		e.notified.bits &= ~(unsigned)NOTIFIED_MAINPID;
-	snprintf(e.text, sizeof(e.text), "%s", m.status);
-	post(r, &e);
+		m.has_mainpid = false;
+	merge(&r->heard, &m);
 }
+
+static void on_paused(void *ctx)
+{
+	struct run *r = ctx;
+	struct event e = r->heard;
+	r->heard = (struct event){.kind = EVENT_WORKER_NOTIFIED};
+	if (e.notified.bits)
+		post(r, &e);
+}
+
+static const struct notify_socket_ops notify_ops = {.heard = on_heard, .paused = on_paused};
 
 /* ---- starting ---- */
 
@@ -177,8 +215,10 @@ static int spawn(struct run *r, const struct worker *worker, struct environment 
 	const struct config_worker *config = worker->config;
 	struct account account;
 	int rc = account_find(config->user, config->group, &account, err);
+	if (rc == 0)
+		r->uid = account.uid;
 	if (rc == 0 && !r->interactive)
-		rc = notify_socket_open(&r->notify, r->owner->context->loop, on_heard, r, err);
+		rc = notify_socket_open(&r->notify, r->owner->context->loop, &notify_ops, r, err);
 	rc = rc ? rc : fill_environment(r, worker, &account, env, err);
 	struct process_spec spec = PROCESS_SPEC;
 	rc = rc ? rc : open_stdio(r, worker, spec.stdio, err);
@@ -216,8 +256,11 @@ static void start(struct workers *w, const struct effect *e)
 	environment_init(&env);
 	int rc = -ENOMEM;
 	if (r) {
-		*r = (struct run){
-			.owner = w, .slot = e->slot, .run = e->run, .interactive = worker->config->interactive};
+		*r = (struct run){.owner = w,
+			.slot = e->slot,
+			.run = e->run,
+			.interactive = worker->config->interactive,
+			.heard = {.kind = EVENT_WORKER_NOTIFIED}};
 		r->process.data = r;
 		list_append(&w->runs, &r->node);
 		rc = spawn(r, worker, &env, &err);

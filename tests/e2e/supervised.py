@@ -22,6 +22,7 @@ SLOWER = int(os.environ.get("PODVISOR_SLOWER", "1"))  # sanitizers and valgrind 
 DEADLINE_S = 30 * SLOWER
 TREE = str(FIXTURES / "tree")
 GATE = str(FIXTURES / "gate")
+TELL = str(FIXTURES / "tell")
 MARK = "PODVISOR_TEST"
 
 built = pytest.mark.skipif(not os.access(PODVISOR, os.X_OK), reason=f"{PODVISOR} is not built")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TREE, alive, await_true, built, children_of, fields_of, gate,
+from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, alive, await_true, built, children_of, fields_of, gate,
                         namespaces_missing, pids, pods, workers, zombies_of)
 from test_workers import MANY, assert_each_exit_is_told, raise_limits
 
@@ -133,4 +133,13 @@ def test_a_signal_s_sender_that_is_init_itself_is_not_confused(init):
     pod.settle()
     assert pod.find("one", "^ready: pid") and len(pod.find("one", "^starting")) == 1 and first
     assert fields_of(pod.pid)
+    assert pod.stop() == 0
+
+
+def test_a_message_from_outside_the_namespace_is_refused(init):
+    pod = init(workers(api={"command": ["sh", "-c", 'echo "$NOTIFY_SOCKET"; exec sleep 1000'], "readiness": {"notify": True}}))
+    address = pod.log("api", own=False, stream="stdout").msg
+    assert subprocess.run([TELL, "READY=1"], env={"NOTIFY_SOCKET": address}, stdin=subprocess.DEVNULL).returncode == 0
+    pod.settle()
+    assert pod.state("api") == "running"
     assert pod.stop() == 0

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TREE, alive, await_true, built, fields_of, gate,
+from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TELL, TREE, alive, await_true, built, fields_of, gate,
                         pods, root_only, workers, zombies_of)
 
 pytestmark = built
@@ -238,6 +238,42 @@ def test_a_message_from_a_foreign_process_is_ignored(pods):
     with open(pod.path / "own-go", "w") as go:
         go.write("go\n")
     pod.ready("api")
+    assert pod.stop() == 0
+
+
+def test_what_a_worker_says_just_before_its_end_counts(pods):
+    quick = {"command": [TELL, "STATUS=a", "READY=1"], "kind": "task", "startup": {"notify": True}, "instances": 40}
+    pod = pods(workers(quick=quick))
+    pod.log(msg="^succeeded", count=40)
+    told = [line["worker"] for line in pod.find(msg="^running: pid")]
+    assert sorted(told) == sorted(f"quick.{i}" for i in range(40))
+    assert pod.stop() == 0
+
+
+def test_a_flood_of_messages_holds_nothing_up(pods):
+    pod = pods(workers(loud={"command": [TELL, *["STATUS=x"] * 5000, "READY=1"], "kind": "task", "startup": {"notify": True},
+                             "instances": 20}))
+    pod.log(msg="^succeeded", count=20)
+    assert len(pod.find(msg="^running: pid")) == 20
+    assert pod.stop() == 0
+
+
+@root_only
+def test_a_sender_that_is_gone_is_judged_by_its_user(pods):
+    pod = pods(workers(api={"command": ["sh", "-c", 'echo "$NOTIFY_SOCKET"; exec sleep 1000'], "readiness": {"notify": True}}))
+    address = pod.log("api", own=False, stream="stdout").msg
+
+    def tell_and_end(user):
+        pod.settle()
+        pod.kill(signal.SIGSTOP)  # so that the sender is gone before podvisor asks for its parents
+        done = subprocess.run([TELL, "READY=1"], env={"NOTIFY_SOCKET": address}, user=user, stdin=subprocess.DEVNULL)
+        pod.kill(signal.SIGCONT)
+        assert done.returncode == 0
+        pod.settle()
+        return pod.state("api")
+
+    assert tell_and_end(65534) == "running"
+    assert tell_and_end(os.geteuid()) == "ready"
     assert pod.stop() == 0
 
 
