@@ -313,6 +313,16 @@ static void on_signal(uv_signal_t *handle, int signum)
 	}
 }
 
+static void mask_signals(int how)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (int i = 0; i < N_SIGNALS; i++)
+		sigaddset(&set, handled_signals[i]);
+	sigprocmask(how, &set, NULL);
+}
+
+/* From here on those are taken that came since main began. */
 static void open_signals(struct pod *pod)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -321,6 +331,7 @@ static void open_signals(struct pod *pod)
 		pod->signals[i].data = pod;
 		uv_signal_start(&pod->signals[i], on_signal, handled_signals[i]);
 	}
+	mask_signals(SIG_UNBLOCK);
 }
 
 static void close_signals(struct pod *pod)
@@ -508,6 +519,10 @@ static void open_missing_stdio(void)
 
 int main(int argc, char **argv)
 {
+	bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
+	/* The kernel drops what would kill PID 1, until there is a handler or it is blocked (kernel's sig_ignored). */
+	if (runs)
+		mask_signals(SIG_BLOCK);
 	open_missing_stdio();
 	return cli_main(argc, argv, run);
 }

@@ -58,6 +58,16 @@ def fields_of(pid):
     return {"state": rest[0], "parent": int(rest[1]), "start": int(rest[19])}
 
 
+def has_signal(pid, number, *fields):
+    """Whether the process has it in one of these masks of /proc/PID/status (SigBlk, SigCgt, SigIgn)."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    masks = dict(re.findall(r"^(Sig\w+):\t([0-9a-f]+)$", status, re.M))
+    return any(int(masks[field], 16) >> (number - 1) & 1 for field in fields)
+
+
 def pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 

@@ -1,11 +1,13 @@
 """podvisor as PID 1 of a PID namespace, as in a container."""
 import os
+import random
 import signal
 import subprocess
+import time
 
 import pytest
 
-from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, alive, await_true, built, children_of, fields_of, gate,
+from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, alive, await_true, built, children_of, fields_of, gate, has_signal,
                         namespaces_missing, pids, pods, workers, zombies_of)
 from test_workers import MANY, assert_each_exit_is_told, raise_limits
 
@@ -48,6 +50,19 @@ def test_it_is_pid_1(init):
     assert any(line.split()[:2] == ["1", "0"] and "podvisor" in line for line in pod.output("one"))
     pod.ready("two")
     assert pod.stop() == 0
+
+
+def test_a_stop_signal_at_any_early_moment_is_obeyed(init):
+    chance = random.Random(os.environ.get("SEED", "9"))
+    for i in range(25):
+        pod = init(workers(one=[TREE, "session"]))
+        # unshare blocks SIGTERM too, but not SIGHUP
+        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk", "SigCgt"))
+        if i:  # the first at once
+            time.sleep(chance.uniform(0, 0.05))  # any moment will do: none may be missed
+        pod.kill()
+        assert pod.wait() == 0
+        pod.assert_nothing_left()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,17 +3,19 @@ import http.server
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TELL, TREE, alive, await_true, built, fields_of, gate,
-                        pods, root_only, workers, zombies_of)
+                        has_signal, pods, root_only, workers, zombies_of)
 
 pytestmark = built
 
@@ -275,6 +277,18 @@ def test_a_sender_that_is_gone_is_judged_by_its_user(pods):
     assert tell_and_end(65534) == "running"
     assert tell_and_end(os.geteuid()) == "ready"
     assert pod.stop() == 0
+
+
+def test_a_stop_signal_at_any_early_moment_is_obeyed(pods):
+    chance = random.Random(os.environ.get("SEED", "9"))
+    for i in range(25):
+        pod = pods(workers(one=[TREE, "session"]))
+        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk", "SigCgt"))
+        if i:  # the first at once
+            time.sleep(chance.uniform(0, 0.05))  # any moment will do: none may be missed
+        pod.kill()
+        assert pod.wait() == 0
+        pod.assert_nothing_left()
 
 
 # ---- checks that restart ----
