@@ -193,7 +193,7 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	struct pod *pod = ctx;
 	if (!pod->config_path)
 		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
-	struct config *config = configuration_read(pod->config_path, out, err);
+	struct config *config = configuration_read(pod->config_path, 0, out, err);
 	if (!config)
 		return err->code;
 	int rc = reload_preview(pod->world, config, out, err);
@@ -433,8 +433,10 @@ static void write_termination(struct pod *pod)
 	buf_fini(&text);
 }
 
-static void close_pod(struct pod *pod)
+/* False: something hangs in libuv's pool. */
+static bool close_pod(struct pod *pod)
 {
+	bool closed = true;
 	control_free(pod->control);
 	gateways_free(pod->gateways);
 	browsers_free(pod->browsers);
@@ -453,9 +455,10 @@ static void close_pod(struct pod *pod)
 	if (pod->reaper.signal.loop)
 		reaper_fini(&pod->reaper);
 	if (pod->loop.turn)
-		loop_fini(&pod->loop);
+		closed = loop_fini(&pod->loop);
 	plan_fini(&pod->plan);
 	world_free(pod->world);
+	return closed;
 }
 
 static int supervise(const char *config_path, struct config *config)
@@ -476,13 +479,18 @@ static int supervise(const char *config_path, struct config *config)
 		write_termination(pod);
 		code = pod->exit_code;
 	}
-	bool left_behind = pod->world && pod->world->left_behind;
-	close_pod(pod);
-	/* What hangs may hang in a thread of the pool, which an orderly exit would wait for. */
-	if (left_behind)
+	/* An orderly exit would wait for what hangs in a thread. */
+	if (!close_pod(pod))
 		_exit(code);
 	free(pod);
 	return code;
+}
+
+/* It came while there was nothing yet that could have taken it. */
+static bool is_pending(int signal)
+{
+	sigset_t pending;
+	return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
 }
 
 static struct config *read_config(const char *path)
@@ -490,7 +498,7 @@ static struct config *read_config(const char *path)
 	struct buf mistakes;
 	struct err err;
 	buf_init(&mistakes, 256 << 10);
-	struct config *config = configuration_read(path, &mistakes, &err);
+	struct config *config = configuration_read(path, CONFIGURATION_PATIENCE_MS, &mistakes, &err);
 	if (!config)
 		fputs(buf_str(&mistakes), stderr);
 	buf_fini(&mistakes);
@@ -501,7 +509,10 @@ static int run(const struct cli_run *wanted)
 {
 	struct config *config = wanted->command ? config_for_command(wanted->command) : read_config(wanted->config);
 	if (!config)
-		return wanted->command ? EXIT_DEFECT : EXIT_CONFIG;
+		return wanted->command       ? EXIT_DEFECT
+		       : is_pending(SIGTERM) ? 128 + SIGTERM
+		       : is_pending(SIGINT)  ? 128 + SIGINT
+					     : EXIT_CONFIG;
 	int code = supervise(wanted->config, config);
 	config_release(config);
 	return code;

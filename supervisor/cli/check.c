@@ -58,7 +58,7 @@ static int check_json(const struct options *o)
 	struct config_report *report = calloc(1, sizeof(*report));
 	if (!report)
 		return print(NULL);
-	struct config *config = configuration_check(o->config, report, &err);
+	struct config *config = configuration_check(o->config, CONFIGURATION_PATIENCE_MS, report, &err);
 	int code = config && o->given[OPTION_PRINT] ? print(config_print(config))
 						    : output_json(o->verb, mistakes_json(o->config, report, &err));
 	free(report);
@@ -72,7 +72,7 @@ static int check_text(const struct options *o)
 	struct buf mistakes;
 	struct err err = {0};
 	buf_init(&mistakes, 1 << 20);
-	struct config *config = configuration_read(o->config, &mistakes, &err);
+	struct config *config = configuration_read(o->config, CONFIGURATION_PATIENCE_MS, &mistakes, &err);
 	int code = EX_CONFIG;
 	if (!config) {
 		fputs(mistakes.len ? buf_str(&mistakes) : err.text, stderr);

@@ -1,23 +1,17 @@
 #include "podvisor/io/ancestry.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "podvisor/io/file.h"
 
 /* The command's name, in parentheses, may itself contain parentheses: the last one counts. */
 pid_t ancestry_parent(pid_t pid)
 {
 	char path[40], text[512];
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (file_read_small(path, text, sizeof(text)) <= 0)
 		return 0;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
 	const char *name_end = strrchr(text, ')');
 	int parent = 0;
 	if (!name_end || sscanf(name_end + 1, " %*c %d", &parent) != 1)

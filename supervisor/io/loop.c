@@ -122,15 +122,16 @@ static void close_the_rest(struct loop *l)
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 }
 
-void loop_fini(struct loop *l)
+bool loop_fini(struct loop *l)
 {
 	uv_close((uv_handle_t *)&l->prepare, NULL);
 	uv_close((uv_handle_t *)&l->check, NULL);
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->again, NULL);
 	close_the_rest(l);
-	uv_loop_close(&l->uv);
+	bool closed = uv_loop_close(&l->uv) == 0;
 	free(l->queue);
+	return closed;
 }
 
 static void grow(struct loop *l)

@@ -1,7 +1,6 @@
 #include "podvisor/io/self_usage.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,16 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool read_file(const char *path, char *out, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, out, size - 1);
-	close(fd);
-	out[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
+#include "podvisor/io/file.h"
 
 static int64_t count_fds(void)
 {
@@ -50,7 +40,7 @@ static void read_stat(struct self_usage *out)
 	char text[1024];
 	unsigned long long user, kernel, started, virtual;
 	long long threads, resident;
-	const char *at = read_file("/proc/self/stat", text, sizeof(text)) ? strrchr(text, ')') : NULL;
+	const char *at = file_read_small("/proc/self/stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
 	if (!at || sscanf(at + 1,
 			   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d "
 			   "%*d %*d %lld %*d %llu %llu %lld",

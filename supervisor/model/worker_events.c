@@ -1,5 +1,6 @@
 #include "podvisor/model/worker_events.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -195,8 +196,9 @@ static void on_unstartable(struct worker *w, const struct event *e, struct turn 
 	run->ended_at = t->now;
 	if (w->state != WORKER_STOPPING)
 		w->cause = CAUSE_SPAWN;
-	journal_add(
-		t->journal, t->now, LOG_ERROR, THING_WORKER, w->name, "unstartable", "could not start: %s", e->text);
+	/* A stop that came before its start is no failure. */
+	enum log_level level = e->error == -ECANCELED && w->state == WORKER_STOPPING ? LOG_INFO : LOG_ERROR;
+	journal_add(t->journal, t->now, level, THING_WORKER, w->name, "unstartable", "could not start: %s", e->text);
 	end_run(w, t);
 	/* The sentence of the port says more than strerror. */
 	if (w->state == WORKER_BACKOFF || w->state == WORKER_FAILED)

@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "podvisor/io/file.h"
 #include "podvisor/io/remove_tree.h"
 
 #define ARGS_MAX 512
@@ -66,13 +67,8 @@ static const char *const inherited[] = {"PATH", "LANG", "LANGUAGE", "LC_ALL", "L
 
 static bool is_script(const char *path)
 {
-	char head[2] = {0};
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, head, sizeof(head));
-	close(fd);
-	return n == 2 && head[0] == '#' && head[1] == '!';
+	char head[3];
+	return file_read_small(path, head, sizeof(head)) == 2 && head[0] == '#' && head[1] == '!';
 }
 
 static void step_behind_wrapper(char *path, size_t size)
@@ -134,13 +130,8 @@ static int find_executable(const char *configured, char *out, size_t size, struc
 /* The first number in a file of /proc/sys; other when there is none. */
 static int read_setting(const char *path, int other)
 {
-	char text[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return other;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	return n > 0 ? atoi(text) : other;
+	char text[32];
+	return file_read_small(path, text, sizeof(text)) > 0 ? atoi(text) : other;
 }
 
 static const char *why_unsandboxed(uid_t uid, bool refused)

@@ -19,12 +19,13 @@ struct checks {
 	struct http_client *http; /* NULL until the first http check */
 	struct exec_checks *execs; /* NULL until the first exec check */
 	struct list attempts;
+	struct list hanging; /* given up, while the pool still looks at a file for them */
 };
 
 /* One attempt. It lives until its timer is closed and its request to the pool,
  * which cannot be taken back, has returned. */
 struct attempt {
-	struct list node; /* in checks.attempts until answered */
+	struct list node; /* in checks.attempts until answered, then perhaps in checks.hanging */
 	struct checks *owner;
 	uint32_t slot;
 	uint64_t run;
@@ -60,8 +61,10 @@ static const struct config_check *find_check(const struct world *w, uint32_t slo
 
 static void free_when_idle(struct attempt *a)
 {
-	if (a->closed && !a->stating)
-		free(a);
+	if (!a->closed || a->stating)
+		return;
+	list_remove(&a->node);
+	free(a);
 }
 
 static void on_deadline_closed(uv_handle_t *handle)
@@ -85,6 +88,7 @@ static void give_up(struct attempt *a)
 	a->tcp = NULL;
 	a->exec = NULL;
 	list_remove(&a->node);
+	list_append(&a->owner->hanging, &a->node);
 	uv_close((uv_handle_t *)&a->deadline, on_deadline_closed);
 }
 
@@ -220,9 +224,23 @@ static void on_stat(uv_fs_t *request)
 		answer(a, NULL);
 }
 
+/* A file system that hangs holds a thread of the pool, of which there are four for everybody: one is the most that a
+ * check may take. */
+static bool still_hangs(const struct checks *c, uint32_t slot, enum probe probe)
+{
+	LIST_EACH (at, &c->hanging) {
+		const struct attempt *a = LIST_ENTRY(at, struct attempt, node);
+		if (a->stating && a->slot == slot && a->probe == probe)
+			return true;
+	}
+	return false;
+}
+
 static int start_file(struct attempt *a, const struct config_check *check, struct err *err)
 {
 	snprintf(a->target, sizeof(a->target), "%s", check->file);
+	if (still_hangs(a->owner, a->slot, a->probe))
+		return err_set(err, -EBUSY, "an earlier look at it still hangs");
 	a->stat.data = a;
 	int rc = uv_fs_stat(&a->owner->context->loop->uv, &a->stat, check->file, on_stat);
 	if (rc < 0)
@@ -317,6 +335,7 @@ int checks_new(struct checks **out, const struct context *context, struct err *e
 		return err_set(err, -ENOMEM, "out of memory");
 	c->context = context;
 	list_init(&c->attempts);
+	list_init(&c->hanging);
 	*out = c;
 	return 0;
 }
@@ -327,6 +346,8 @@ void checks_free(struct checks *c)
 		return;
 	LIST_EACH (at, &c->attempts)
 		give_up(LIST_ENTRY(at, struct attempt, node));
+	LIST_EACH (at, &c->hanging)
+		list_remove(at);
 	http_client_free(c->http);
 	exec_checks_free(c->execs);
 	free(c);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "podvisor/io/file.h"
+
 enum { FILE_MAX = 1 << 20 };
 
 void environment_init(struct environment *e)
@@ -102,7 +104,6 @@ static void unquote(char *value)
 static int take_line(struct environment *e, char *line, const char *path, int number, struct err *err)
 {
 	line += strspn(line, " \t");
-	line[strcspn(line, "\r\n")] = '\0';
 	if (line[0] == '\0' || line[0] == '#')
 		return 0;
 	if (strncmp(line, "export ", 7) == 0)
@@ -115,21 +116,34 @@ static int take_line(struct environment *e, char *line, const char *path, int nu
 	return environment_set(e, line, "%s", equals + 1);
 }
 
-int environment_read_file(struct environment *e, const char *path, struct err *err)
+/* What no variable can hold, or nobody means, is told and not cut. */
+static int check_line(const char *line, size_t n, const char *path, int number, struct err *err)
 {
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return err_set(err, -errno, "env file %s: %s", path, strerror(errno));
-	char *line = NULL;
-	size_t cap = 0, total = 0;
-	ssize_t n;
+	if (memchr(line, '\0', n))
+		return err_set(err, -EINVAL, "%s:%d: a NUL byte (expected text)", path, number);
+	if (memchr(line, '\r', n))
+		return err_set(err, -EINVAL,
+			"%s:%d: a carriage return within the line (expected lines that end in \\n)", path, number);
+	return 0;
+}
+
+int environment_take_file(struct environment *e, struct buf *text, const char *path, struct err *err)
+{
+	char *at = text->data, *end = at + text->len;
 	int rc = 0;
-	for (int number = 1; rc == 0 && (n = getline(&line, &cap, file)) > 0; number++) {
-		total += (size_t)n;
-		rc = total > FILE_MAX ? err_set(err, -EFBIG, "env file %s: larger than 1 MiB", path)
-				      : take_line(e, line, path, number, err);
+	for (int number = 1; rc == 0 && at < end; number++) {
+		char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
+		char *last = stop > at && stop[-1] == '\r' ? stop - 1 : stop;
+		*last = '\0'; /* a buf has room for one byte behind its end */
+		rc = check_line(at, (size_t)(last - at), path, number, err);
+		rc = rc ? rc : take_line(e, at, path, number, err);
+		at = stop + 1;
 	}
-	free(line);
-	fclose(file);
 	return rc;
+}
+
+int environment_read_file(const char *path, struct buf *out, struct err *err)
+{
+	int rc = file_read(path, FILE_MAX, 0, out, err);
+	return rc < 0 ? err_prefix(err, "env file"), rc : 0;
 }

@@ -10,14 +10,16 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
-#include "podvisor/io/account.h"
 #include "podvisor/io/process.h"
+#include "podvisor/runtime/command.h"
 #include "podvisor/runtime/environment.h"
 
 #define LINE_MAX_BYTES 96
+#define HANGING_MAX    3 /* look-ups of one worker at a time: one for each of its checks */
 
 struct exec_checks {
 	const struct context *context;
+	struct commands *commands;
 	struct process_port port;
 	struct list all;
 	uv_timer_t last; /* closes after the processes' own handles */
@@ -28,6 +30,11 @@ struct exec_checks {
 struct exec_check {
 	struct list node; /* in exec_checks.all */
 	struct exec_checks *owner;
+	uint32_t slot; /* of the worker */
+	char *const *argv; /* borrowed from its configuration */
+	struct config *source; /* held until it is started */
+	struct command *command; /* until it is started */
+	int child_fd; /* until then: write end of its output; -1 */
 	struct process process;
 	void (*done)(void *ctx, const char *failure); /* NULL: answered or aborted */
 	void *ctx;
@@ -167,50 +174,60 @@ static void on_gone(void *ctx, struct process *p, int killed)
 
 /* ---- how it begins ---- */
 
-static int fill_environment(struct environment *env, const struct worker *worker, struct err *err)
+static int spawn(struct exec_check *e, struct environment *env, struct err *err)
 {
-	const struct config_worker *config = worker->config;
-	int rc = environment_inherit(env);
-	for (char **file = config->env_files; rc == 0 && file && *file; file++)
-		rc = environment_read_file(env, *file, err);
-	if (rc == 0)
-		rc = environment_set_pairs(env, config->env, config->n_env);
-	if (rc == 0)
-		rc = environment_set(env, "PODVISOR_WORKER", "%s", worker->name);
-	if (rc == 0)
-		rc = environment_set(env, "PODVISOR_INSTANCE_INDEX", "%d", worker->instance);
+	const struct worker *worker = &e->owner->context->world->workers[e->slot];
+	struct process_spec spec = PROCESS_SPEC;
+	int rc = command_describe(e->command, worker, env, &spec, err);
 	if (rc == 0 && worker->pid)
 		rc = environment_set(env, "MAINPID", "%d", worker->pid);
-	if (rc < 0 && err && !err->text[0])
-		err_set(err, rc, "no environment: %s", strerror(-rc));
+	if (rc < 0)
+		return err->text[0] ? rc : err_set(err, rc, "no environment: %s", strerror(-rc));
+	spec.env = env->vars;
+	spec.argv = e->argv;
+	spec.stdio[1] = spec.stdio[2] = e->child_fd;
+	return process_spawn(&e->owner->port, &e->process, &spec, err);
+}
+
+static void forget_preparation(struct exec_check *e)
+{
+	command_free(e->command);
+	e->command = NULL;
+	config_release(e->source);
+	e->source = NULL;
+	if (e->child_fd >= 0)
+		close(e->child_fd);
+	e->child_fd = -1;
+}
+
+/* Nothing of it runs, nor ever will. */
+static void end_unstarted(struct exec_check *e)
+{
+	forget_preparation(e);
+	e->gone = true;
+	close_output(e);
+}
+
+static int launch(struct exec_check *e, struct err *err)
+{
+	struct environment env;
+	environment_init(&env);
+	int rc = spawn(e, &env, err);
+	environment_fini(&env);
+	forget_preparation(e);
 	return rc;
 }
 
-static int spawn(struct exec_check *e, const struct worker *worker, char *const argv[], int output, struct err *err)
+static void on_prepared(void *ctx, int rc, const struct err *err)
 {
-	const struct config_worker *config = worker->config;
-	struct process_spec spec = PROCESS_SPEC;
-	struct environment env;
-	struct account account;
-	environment_init(&env);
-	int rc = fill_environment(&env, worker, err);
-	if (rc == 0 && (config->user || config->group)) {
-		rc = account_find(config->user, config->group, &account, err);
-		spec.uid = account.uid;
-		spec.gid = account.gid;
-		spec.groups = account.groups;
-		spec.n_groups = (size_t)account.n_groups;
-	}
-	spec.name = worker->name;
-	spec.argv = argv;
-	spec.env = env.vars;
-	spec.cwd = config->cwd;
-	spec.umask = config->umask < 0 ? PROCESS_INHERIT : config->umask;
-	spec.stdio[1] = spec.stdio[2] = output;
+	struct exec_check *e = ctx;
+	struct err failed = *err;
 	if (rc == 0)
-		rc = process_spawn(&e->owner->port, &e->process, &spec, err);
-	environment_fini(&env);
-	return rc;
+		rc = launch(e, &failed);
+	if (rc == 0)
+		return;
+	answer(e, failed.text[0] ? failed.text : strerror(-rc));
+	end_unstarted(e);
 }
 
 static int open_output(struct exec_check *e, int fds[2], struct err *err)
@@ -238,19 +255,24 @@ int exec_check_start(struct exec_check **out, struct exec_checks *c, const struc
 	struct exec_check *e = calloc(1, sizeof(*e));
 	if (!e)
 		return err_set(err, -ENOMEM, "out of memory");
-	e->owner = c;
+	*e = (struct exec_check){.owner = c,
+		.slot = worker->slot,
+		.argv = argv,
+		.source = worker->source ? config_hold(worker->source) : NULL};
 	e->process.data = e;
 	int rc = open_output(e, fds, err);
 	if (rc < 0) {
+		config_release(e->source);
 		free(e);
 		return rc;
 	}
+	e->child_fd = fds[1];
 	list_append(&c->all, &e->node);
-	rc = spawn(e, worker, argv, fds[1], err);
-	close(fds[1]);
+	rc = command_prepare(&e->command, c->commands, worker, on_prepared, e, err);
+	if (rc > 0)
+		rc = launch(e, err);
 	if (rc < 0) {
-		e->gone = true;
-		close_output(e);
+		end_unstarted(e);
 		return rc;
 	}
 	e->done = done;
@@ -262,7 +284,10 @@ int exec_check_start(struct exec_check **out, struct exec_checks *c, const struc
 void exec_check_abort(struct exec_check *e)
 {
 	e->done = NULL;
-	process_kill(&e->process);
+	if (e->command)
+		end_unstarted(e);
+	else
+		process_kill(&e->process);
 }
 
 /* ---- all of them ---- */
@@ -273,6 +298,11 @@ int exec_checks_new(struct exec_checks **out, const struct context *context, str
 	if (!c)
 		return err_set(err, -ENOMEM, "out of memory");
 	c->context = context;
+	int rc = commands_new(&c->commands, context, HANGING_MAX, err);
+	if (rc < 0) {
+		free(c);
+		return rc;
+	}
 	c->port = (struct process_port){.loop = &context->loop->uv,
 		.reaper = context->reaper,
 		.shim_path = context->shim_path,
@@ -313,9 +343,11 @@ void exec_checks_free(struct exec_checks *c)
 	process_port_fini(&c->port);
 	LIST_EACH (at, &c->all) {
 		struct exec_check *e = LIST_ENTRY(at, struct exec_check, node);
+		forget_preparation(e);
 		e->done = NULL;
 		e->gone = false; /* whatever closes now, the memory stays until the end */
 		close_output(e);
 	}
+	commands_free(c->commands);
 	uv_close((uv_handle_t *)&c->last, on_last_closed);
 }

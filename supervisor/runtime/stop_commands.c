@@ -57,7 +57,7 @@ static int start(struct stop_commands *s, struct stop_command *c, struct err *er
 {
 	const struct worker *worker = &s->context->world->workers[c->slot];
 	int rc = s->execs ? 0 : exec_checks_new(&s->execs, s->context, err);
-	return rc ? rc : exec_check_start(&c->exec, s->execs, worker, worker->config->stop.command, on_done, c, err);
+	return rc ? rc : exec_check_start(&c->exec, s->execs, worker, worker_stop_of(worker)->command, on_done, c, err);
 }
 
 void stop_commands_do(struct stop_commands *s, const struct effect *e)

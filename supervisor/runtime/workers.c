@@ -6,17 +6,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "podvisor/io/account.h"
 #include "podvisor/io/ancestry.h"
+#include "podvisor/io/deadline.h"
 #include "podvisor/io/notify_socket.h"
 #include "podvisor/io/process.h"
+#include "podvisor/runtime/command.h"
 #include "podvisor/runtime/environment.h"
 #include "podvisor/wire/notify.h"
+
+/* A look-up or a disk that takes longer hangs. */
+#define PREPARE_MS 10000
 
 /* One run of one worker, from the spawn until nothing of it is left. */
 struct run {
 	struct list node;
 	struct workers *owner;
+	struct command *command; /* until it is started */
+	struct deadline deadline; /* of the preparation of its command */
 	struct process process;
 	struct notify_socket *notify;
 	uid_t uid; /* of its main process */
@@ -28,6 +34,8 @@ struct run {
 
 struct workers {
 	const struct context *context;
+	struct commands *commands;
+	struct deadlines *deadlines;
 	struct process_port port;
 	struct list runs;
 };
@@ -41,6 +49,8 @@ static void post(const struct run *r, struct event *e)
 
 static void end_run(struct run *r)
 {
+	command_free(r->command);
+	deadline_clear(r->owner->deadlines, &r->deadline);
 	notify_socket_close(r->notify);
 	r->owner->context->output->ended(r->owner->context->output->ctx, r->run);
 	list_remove(&r->node);
@@ -161,25 +171,16 @@ static const struct notify_socket_ops notify_ops = {.heard = on_heard, .paused =
 
 /* ---- starting ---- */
 
-static int fill_environment(const struct run *r, const struct worker *worker, const struct account *account,
-	struct environment *env, struct err *err)
+/* What podvisor tells its worker alone, and not its checks. */
+static int add_environment(
+	const struct run *r, const struct config_worker *config, struct environment *env, struct err *err)
 {
-	const struct config_worker *config = worker->config;
-	int rc = environment_inherit(env);
-	if (rc == 0 && config->user && account->home[0])
-		rc = environment_set(env, "HOME", "%s", account->home);
-	if (rc == 0 && config->user && account->name[0])
-		rc = environment_set(env, "USER", "%s", account->name);
-	for (char **file = config->env_files; rc == 0 && *file; file++)
-		rc = environment_read_file(env, *file, err);
-	rc = rc ? rc : environment_set_pairs(env, config->env, config->n_env);
-	rc = rc ? rc : environment_set(env, "PODVISOR_WORKER", "%s", worker->name);
-	rc = rc ? rc : environment_set(env, "PODVISOR_INSTANCE_INDEX", "%d", worker->instance);
-	if (rc == 0 && r->notify)
+	int rc = 0;
+	if (r->notify)
 		rc = environment_set(env, "NOTIFY_SOCKET", "%s", notify_socket_name(r->notify));
 	if (rc == 0 && config->liveness.kind == CHECK_NOTIFY)
 		rc = environment_set(env, "WATCHDOG_USEC", "%lld", (long long)config->liveness.timeout * 1000);
-	return rc == -ENOMEM ? err_set(err, rc, "out of memory") : rc;
+	return rc < 0 ? err_set(err, rc, "out of memory") : 0;
 }
 
 static int open_stdio(const struct run *r, const struct worker *worker, int stdio[3], struct err *err)
@@ -210,41 +211,68 @@ static int limit_or_inherit(int value)
 	return value == INT_MIN ? PROCESS_INHERIT : value;
 }
 
+static void set_limits(struct process_spec *spec, const struct config_limits *limits)
+{
+	spec->nice = limit_or_inherit(limits->nice);
+	spec->oom_score_adj = limit_or_inherit(limits->oom_score_adj);
+	spec->open_files = limits->open_files;
+	spec->core_bytes = limits->core_bytes;
+	spec->cpu_seconds = limits->cpu_seconds;
+}
+
 static int spawn(struct run *r, const struct worker *worker, struct environment *env, struct err *err)
 {
-	const struct config_worker *config = worker->config;
-	struct account account;
-	int rc = account_find(config->user, config->group, &account, err);
-	if (rc == 0)
-		r->uid = account.uid;
-	if (rc == 0 && !r->interactive)
-		rc = notify_socket_open(&r->notify, r->owner->context->loop, &notify_ops, r, err);
-	rc = rc ? rc : fill_environment(r, worker, &account, env, err);
+	const struct config_worker *config = worker->run_config;
 	struct process_spec spec = PROCESS_SPEC;
+	r->uid = command_uid(r->command);
+	int rc = r->interactive ? 0 : notify_socket_open(&r->notify, r->owner->context->loop, &notify_ops, r, err);
+	rc = rc ? rc : command_describe(r->command, worker, env, &spec, err);
+	rc = rc ? rc : add_environment(r, config, env, err);
 	rc = rc ? rc : open_stdio(r, worker, spec.stdio, err);
-	if (rc < 0) {
-		close_stdio(r, spec.stdio);
-		return rc;
+	if (rc == 0) {
+		spec.env = env->vars;
+		spec.argv = config->command;
+		set_limits(&spec, &config->limits);
+		rc = process_spawn(&r->owner->port, &r->process, &spec, err);
 	}
-	spec.name = worker->name;
-	spec.argv = config->command;
-	spec.env = env->vars;
-	spec.cwd = config->cwd;
-	if (config->user || config->group) {
-		spec.uid = account.uid;
-		spec.gid = account.gid;
-		spec.groups = account.groups;
-		spec.n_groups = (size_t)account.n_groups;
-	}
-	spec.umask = config->umask < 0 ? PROCESS_INHERIT : config->umask;
-	spec.nice = limit_or_inherit(config->limits.nice);
-	spec.oom_score_adj = limit_or_inherit(config->limits.oom_score_adj);
-	spec.open_files = config->limits.open_files;
-	spec.core_bytes = config->limits.core_bytes;
-	spec.cpu_seconds = config->limits.cpu_seconds;
-	rc = process_spawn(&r->owner->port, &r->process, &spec, err);
 	close_stdio(r, spec.stdio);
 	return rc;
+}
+
+static void fail(struct run *r, int rc, const char *text)
+{
+	struct event e = {.kind = EVENT_WORKER_UNSTARTABLE, .error = rc};
+	snprintf(e.text, sizeof(e.text), "%.150s", text[0] ? text : strerror(-rc));
+	post(r, &e);
+	end_run(r);
+}
+
+static void launch(struct run *r)
+{
+	struct environment env;
+	struct err err = {0};
+	environment_init(&env);
+	deadline_clear(r->owner->deadlines, &r->deadline);
+	int rc = spawn(r, &r->owner->context->world->workers[r->slot], &env, &err);
+	environment_fini(&env);
+	command_free(r->command);
+	r->command = NULL;
+	if (rc < 0)
+		fail(r, rc, err.text);
+}
+
+static void on_prepared(void *ctx, int rc, const struct err *err)
+{
+	if (rc < 0)
+		fail(ctx, rc, err->text);
+	else
+		launch(ctx);
+}
+
+static void on_overdue(struct deadline *d)
+{
+	struct run *r = LIST_ENTRY(d, struct run, deadline);
+	fail(r, -ETIMEDOUT, "its user and its env_files could not be read in time");
 }
 
 static void start(struct workers *w, const struct effect *e)
@@ -252,27 +280,28 @@ static void start(struct workers *w, const struct effect *e)
 	const struct worker *worker = &w->context->world->workers[e->slot];
 	struct run *r = calloc(1, sizeof(*r));
 	struct err err = {0};
-	struct environment env;
-	environment_init(&env);
-	int rc = -ENOMEM;
-	if (r) {
-		*r = (struct run){.owner = w,
-			.slot = e->slot,
-			.run = e->run,
-			.interactive = worker->config->interactive,
-			.heard = {.kind = EVENT_WORKER_NOTIFIED}};
-		r->process.data = r;
-		list_append(&w->runs, &r->node);
-		rc = spawn(r, worker, &env, &err);
-	}
-	environment_fini(&env);
-	if (rc == 0)
+	if (!r) {
+		struct event failed = {
+			.kind = EVENT_WORKER_UNSTARTABLE, .slot = e->slot, .run = e->run, .error = -ENOMEM};
+		snprintf(failed.text, sizeof(failed.text), "out of memory");
+		loop_post(w->context->loop, &failed);
 		return;
-	struct event failed = {.kind = EVENT_WORKER_UNSTARTABLE, .slot = e->slot, .run = e->run, .error = rc};
-	snprintf(failed.text, sizeof(failed.text), "%.150s", err.text[0] ? err.text : strerror(-rc));
-	loop_post(w->context->loop, &failed);
-	if (r)
-		end_run(r);
+	}
+	*r = (struct run){.owner = w,
+		.slot = e->slot,
+		.run = e->run,
+		.interactive = worker->config->interactive,
+		.deadline = {.due = on_overdue},
+		.heard = {.kind = EVENT_WORKER_NOTIFIED}};
+	r->process.data = r;
+	list_append(&w->runs, &r->node);
+	int rc = command_prepare(&r->command, w->commands, worker, on_prepared, r, &err);
+	if (rc < 0)
+		fail(r, rc, err.text);
+	else if (rc > 0)
+		launch(r);
+	else
+		deadline_set(w->deadlines, &r->deadline, clock_after(deadlines_now(w->deadlines), PREPARE_MS));
 }
 
 /* ---- the part ---- */
@@ -294,6 +323,13 @@ int workers_new(struct workers **out, const struct context *c, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	w->context = c;
 	list_init(&w->runs);
+	w->deadlines = deadlines_new(c->loop);
+	int rc = w->deadlines ? commands_new(&w->commands, c, 1, err) : err_set(err, -ENOMEM, "out of memory");
+	if (rc < 0) {
+		deadlines_free(w->deadlines);
+		free(w);
+		return rc;
+	}
 	w->port = (struct process_port){.loop = &c->loop->uv,
 		.reaper = c->reaper,
 		.shim_path = c->shim_path,
@@ -316,6 +352,10 @@ void workers_do(struct workers *w, const struct effect *e)
 	struct run *r = find_run(w, e->run);
 	if (!r)
 		return;
+	if (r->command) {
+		fail(r, -ECANCELED, "it was stopped before it had been started");
+		return;
+	}
 	/* A main process that has just ended needs no signal (-ESRCH); a shim that takes no
 	 * more requests is dealt with by the stop's deadline. */
 	if (e->kind == EFFECT_WORKER_SIGNAL)
@@ -340,8 +380,13 @@ void workers_free(struct workers *w)
 	if (!w)
 		return;
 	process_port_fini(&w->port);
-	LIST_EACH (at, &w->runs)
-		notify_socket_close(LIST_ENTRY(at, struct run, node)->notify);
+	LIST_EACH (at, &w->runs) {
+		struct run *r = LIST_ENTRY(at, struct run, node);
+		notify_socket_close(r->notify);
+		command_free(r->command);
+	}
+	commands_free(w->commands);
+	deadlines_free(w->deadlines);
 	/* In order nothing runs any more here; otherwise podvisor is about to end, and
 	 * the processes' handles close later than this: their memory goes with it. */
 	if (list_empty(&w->runs))

@@ -158,7 +158,7 @@ class Pod:
                 full.setdefault("control", {"listen": "none", "socket": str(self.path / "control.sock")})
             full["shutdown"] = {"termination_log": str(self.termination), **config.get("shutdown", {})}
             config = json.dumps(full, indent=1)
-        self.file.write_text(config)
+        self.file.write_text(config or "")
 
     def reload(self, config):
         self.configure(config)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from supervised import DEADLINE_S, MARK, PODVISOR, ROOT, TREE, built, fields_of, marked_with, pods, workers
+from supervised import DEADLINE_S, MARK, PODVISOR, ROOT, TREE, await_true, built, fields_of, marked_with, pods, workers
 
 pytestmark = built
 
@@ -39,8 +39,8 @@ BROKEN = {
 
 
 def ask(*words, mark="none", **options):
-    return subprocess.run([PODVISOR, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S,
-                          env={**os.environ, MARK: mark}, **options)
+    return subprocess.run([PODVISOR, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, MARK: mark}, **{"timeout": DEADLINE_S, **options})
 
 
 def assert_refused(done, path, mistakes):
@@ -85,7 +85,9 @@ def test_a_file_that_is_not_there_or_not_a_file_is_refused(tmp_path):
 
 def test_a_fifo_in_place_of_the_file_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    assert ask("check", "-c", str(tmp_path / "fifo")).returncode == 78
+    done = ask("check", "-c", str(tmp_path / "fifo"), timeout=DEADLINE_S + 60)  # podvisor's own patience is 30 s
+    assert done.returncode == 78
+    assert "a pipe that does not come to its end" in done.stdout + done.stderr
 
 
 def test_check_says_nothing_bad_about_a_good_file(tmp_path):
@@ -109,6 +111,41 @@ def test_print_fills_in_defaults_and_masks_secrets(tmp_path):
     assert printed["workers"]["api"]["env"]["B"] == "plain"
     for word in ("from-a-file-9f3", "literal-77x", "hidden-5k"):
         assert word not in done.stdout + done.stderr
+
+
+def through_a_pipe(text):
+    read, write = os.pipe()
+    os.write(write, text.encode())
+    os.close(write)
+    return read
+
+
+def test_a_configuration_may_come_through_a_pipe(tmp_path):
+    secret = through_a_pipe("s3cr\n")
+    config = through_a_pipe(json.dumps({"control": {"token": "${file:/dev/fd/%d}" % secret}}))
+    done = ask("check", "-c", f"/dev/fd/{config}", "--print", pass_fds=(config, secret))
+    os.close(config), os.close(secret)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["control"]["token"] == "***"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_largest_file_is_read_and_one_byte_more_is_not(tmp_path, more):
+    path = tmp_path / "large.json"
+    path.write_text("{}" + " " * ((4 << 20) - 2 + more))
+    done = ask("check", "-c", str(path))
+    assert done.returncode == (78 if more else 0)
+    assert ("larger than 4096 KiB" in done.stdout + done.stderr) == bool(more)
+
+
+def test_a_secret_with_a_nul_byte_is_refused_and_not_cut(tmp_path):
+    path, secret = tmp_path / "c.json", tmp_path / "secret"
+    secret.write_bytes(b"half\0other")
+    path.write_text('{"control": {"token": "${file:%s}"}}' % secret)
+    done = ask("check", "-c", str(path))
+    assert done.returncode == 78
+    assert f"control.token: cannot be read: {secret}: holds a NUL byte" in done.stdout + done.stderr
+    assert "half" not in done.stdout + done.stderr
 
 
 # ---- reloading ----
@@ -240,7 +277,6 @@ def test_reloads_in_a_row_end_with_the_last(pods):
     pod.ready("one")
     for n in range(1, 20):
         pod.reload(workers(one={"command": [TREE], "env": {"N": str(n)}}))
-    seen = len(pod.lines) - 1
     pod.reload(workers(one={"command": [TREE], "env": {"N": "last"}}, mark=[TREE]))
     pod.ready("mark")
     pod.settle()
@@ -250,12 +286,10 @@ def test_reloads_in_a_row_end_with_the_last(pods):
             if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(TREE.encode()):
                 return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         return []
-    last = pod.find("one", "^ready: pid")
-    while b"N=last" not in n_of():
-        last = [pod.log("one", "^ready: pid", last[-1])]
+    # The kernel shows the environment a moment later than podvisor hears of the exec.
+    await_true("the last configuration", lambda: b"N=last" in n_of())
     assert pod.stop() == 0
     pod.assert_nothing_left()
-    del seen
 
 
 def test_a_reload_during_a_stop_does_not_bring_anything_back(pods):

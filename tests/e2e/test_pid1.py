@@ -158,3 +158,16 @@ def test_a_message_from_outside_the_namespace_is_refused(init):
     pod.settle()
     assert pod.state("api") == "running"
     assert pod.stop() == 0
+
+
+def test_a_stop_signal_while_the_configuration_is_still_awaited_is_obeyed(pods):
+    read, write = os.pipe()
+    wrap = (*UNSHARE, "sh", "-c", f'exec "$0" run -c /dev/fd/{read}')  # the arguments that follow are left out
+    pod = pods(None, wrap=wrap, options={"pass_fds": (read,)})
+    try:
+        pod.find_inside()
+        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk"))
+        pod.kill()
+        assert pod.wait() == 128 + signal.SIGTERM
+    finally:
+        os.close(read), os.close(write)

@@ -408,6 +408,18 @@ def test_the_termination_log_stays_within_4096_bytes(pods):
     assert text.endswith("\n")
 
 
+@root_only
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_a_user_of_many_groups_keeps_them_all(pods, tmp_path):
+    table = tmp_path / "group"
+    table.write_text("root:x:0:\nnogroup:x:65534:\n" + "".join(f"g{i}:x:{70000 + i}:nobody\n" for i in range(200)))
+    wrap = ("unshare", "-m", "sh", "-c", f'mount --bind {table} /etc/group && exec "$0" "$@"')
+    pod = pods(workers(one={"command": ["id", "-G"], "user": "nobody", "kind": "task"}), wrap=wrap)
+    pod.log("one", "^succeeded")
+    assert set(map(int, pod.output("one")[0].split())) == {65534, *range(70000, 70200)}
+    assert pod.stop() == 0
+
+
 # ---- workers that cannot start ----
 
 UNSTARTABLE = {
@@ -416,6 +428,7 @@ UNSTARTABLE = {
     "no directory": ({"command": ["true"], "cwd": "/nonexistent"}, "enter its working directory: No such file"),
     "no user": ({"command": ["true"], "user": "nobody-of-that-name"}, "nobody-of-that-name"),
     "no group": ({"command": ["true"], "group": "nobody-of-that-name"}, "nobody-of-that-name"),
+    "an endless env file": ({"command": ["true"], "env_files": ["/dev/zero"]}, "/dev/zero: not a regular file"),
     "no env file": ({"command": ["true"], "env_files": ["/nonexistent/env"]}, "/nonexistent/env: No such file"),
     "no program": ({"command": ["/"]}, "cannot execute /: "),
 }
@@ -813,49 +826,3 @@ def test_it_runs_in_a_restricted_pod(pods, tmp_path_factory, runtime_dir):
         assert not os.path.exists(where)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-HANGING = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/vfs.h>
-#include <unistd.h>
-/* A file system that stops answering once the file is there, as a dead NFS server's does: no signal ends the call. */
-int statfs(const char *path, struct statfs *out)
-{
-	int (*real)(const char *, struct statfs *) = (int (*)(const char *, struct statfs *))dlsym(RTLD_NEXT, "statfs");
-	if (access(getenv("HANG_WHEN"), F_OK) == 0) {
-		close(open(getenv("HANGS"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-		for (;;)
-			pause();
-	}
-	return real(path, out);
-}
-"""
-
-
-@pytest.fixture
-def hanging(tmp_path):
-    source, library = tmp_path / "hanging.c", tmp_path / "hanging.so"
-    source.write_text(HANGING)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    # Sanitizers want to be the first library; this one has nothing of theirs.
-    options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
-    return {"LD_PRELOAD": str(library), "HANG_WHEN": str(tmp_path / "when"), "HANGS": str(tmp_path / "hangs"),
-            "ASAN_OPTIONS": options}
-
-
-def test_a_volume_that_hangs_does_not_keep_podvisor_beyond_its_deadline(pods, hanging):
-    place = pathlib.Path(hanging["HANG_WHEN"]).parent / "volume"
-    pod = pods({"volumes": {"stuck": {"path": str(place), "size": "1Mi", "mount": "any"}},
-                "shutdown": {"deadline": "1s"}, **workers(one=[TREE, "session"])}, env=hanging)
-    pod.ready("one")
-    pathlib.Path(hanging["HANG_WHEN"]).touch()
-    await_true("the measurement that hangs", lambda: os.path.exists(hanging["HANGS"]))
-    pod.kill()
-    assert pod.wait() == 1
-    assert pod.find(msg="^shutdown.deadline is over: podvisor ends and leaves behind volume stuck", level="error")
-    assert "left behind: volume stuck" in pod.termination.read_text()
-    assert pod.marked() == []

@@ -8,7 +8,7 @@
 
 #include "podvisor/base/err.h"
 
-#define ACCOUNT_GROUPS_MAX 64
+#define ACCOUNT_GROUPS_MAX 1024 /* as many as a process may be started with (PROCESS_GROUPS_MAX) */
 
 struct account {
 	uid_t uid;
@@ -21,7 +21,8 @@ struct account {
 /* user: a name or a number, NULL: podvisor's own. group: likewise, NULL: the
  * user's primary group. A number needs no entry in /etc/passwd (restricted
  * pods have none); its groups are then just its group. -ENOENT with a sentence
- * for an unknown name. Reads the local files through NSS. */
+ * for an unknown name, -E2BIG when it is in too many groups. Asks NSS, which may
+ * take its time: for any thread but the loop's, unless both are NULL. */
 int account_find(const char *user, const char *group, struct account *out, struct err *err) MUST_CHECK;
 
 #endif

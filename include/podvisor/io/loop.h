@@ -37,8 +37,9 @@ int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *er
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
-/* Closes what loop_init opened, lets closing handles finish, frees. */
-void loop_fini(struct loop *l);
+/* Closes what loop_init opened, lets closing handles finish, frees. False: something is still in the pool, and may
+ * hang there; whoever ends the process must not wait for libuv's threads then, as exit(3) does. */
+bool loop_fini(struct loop *l);
 
 /* Copies the event into the queue. */
 void loop_post(struct loop *l, const struct event *e);

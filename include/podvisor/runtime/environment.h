@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "podvisor/base/buf.h"
 #include "podvisor/base/err.h"
 #include "podvisor/model/config.h"
 
@@ -20,9 +21,12 @@ void environment_fini(struct environment *e);
 int environment_inherit(struct environment *e) MUST_CHECK;
 /* Later settings win. */
 int environment_set(struct environment *e, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
-/* Lines NAME=value; blank lines, # comments and a leading "export " are
- * skipped; matching quotes round the value are taken off. At most 1 MiB. */
-int environment_read_file(struct environment *e, const char *path, struct err *err) MUST_CHECK;
+/* Reads an env file, a regular one of at most 1 MiB, into out (initialised here). Blocks as long as its disk does. */
+int environment_read_file(const char *path, struct buf *out, struct err *err) MUST_CHECK;
+/* Takes what was read; text is used up. Lines NAME=value; blank lines, # comments and a leading "export " are
+ * skipped; matching quotes round the value are taken off. A NUL or a carriage return within a line is refused; path
+ * is for the sentence. */
+int environment_take_file(struct environment *e, struct buf *text, const char *path, struct err *err) MUST_CHECK;
 int environment_set_pairs(struct environment *e, const struct config_pair *pairs, size_t n) MUST_CHECK;
 
 #endif

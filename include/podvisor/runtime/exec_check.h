@@ -14,7 +14,7 @@ int exec_checks_new(struct exec_checks **out, const struct context *c, struct er
 /* Gives up all; their shims kill what runs. NULL is fine. */
 void exec_checks_free(struct exec_checks *c);
 
-/* argv is borrowed for the call. done is called once, from the loop and never
+/* argv is of the worker's configuration. done is called once, from the loop and never
  * from within this call: "" when the command exited 0, else how it ended and the
  * last thing it said. There is no deadline of its own: abort it. */
 int exec_check_start(struct exec_check **out, struct exec_checks *c, const struct worker *worker, char *const argv[],

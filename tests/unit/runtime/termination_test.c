@@ -1,0 +1,120 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "podvisor/runtime/termination.h"
+
+static char path[64];
+static struct buf text;
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(path, "/tmp/podvisor-termination-XXXXXX");
+	int fd = mkstemp(path);
+	buf_init(&text, 1 << 20);
+	if (fd < 0 || write(fd, "of an earlier life, and longer", 30) != 30)
+		return -1;
+	return close(fd);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	buf_fini(&text);
+	unlink(path);
+	return 0;
+}
+
+static size_t written(char *out, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	size_t n = fread(out, 1, size - 1, f);
+	out[n] = '\0';
+	fclose(f);
+	return n;
+}
+
+static void what_was_there_before_is_replaced(void **state)
+{
+	(void)state;
+	char out[8192];
+	buf_puts(&text, "in order\n");
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	written(out, sizeof(out));
+	assert_string_equal(out, "in order\n");
+}
+
+/* Kubernetes keeps so much, and cuts anywhere. */
+static void what_is_too_long_is_cut_behind_a_line(void **state)
+{
+	(void)state;
+	char out[8192];
+	while (text.len < 5000)
+		buf_puts(&text, "a line of thirty characters ..\n");
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	size_t n = written(out, sizeof(out));
+	assert_true(n <= TERMINATION_MAX && n > TERMINATION_MAX - 31);
+	assert_int_equal(out[n - 1], '\n');
+}
+
+static void one_endless_line_is_cut_as_well(void **state)
+{
+	(void)state;
+	char out[8192];
+	while (text.len < 5000)
+		buf_putc(&text, 'x');
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	assert_int_equal(written(out, sizeof(out)), TERMINATION_MAX);
+}
+
+static void nothing_to_say_empties_it(void **state)
+{
+	(void)state;
+	char out[64];
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	assert_int_equal(written(out, sizeof(out)), 0);
+}
+
+/* Outside Kubernetes there is no such file, and none is made. */
+static void where_there_is_no_file_none_is_made(void **state)
+{
+	(void)state;
+	unlink(path);
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_fifo_that_nobody_reads_does_not_hang(void **state)
+{
+	(void)state;
+	struct err err;
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(termination_write(path, &text, &err), -ENXIO);
+	assert_true(strncmp(err.text, path, strlen(path)) == 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(what_was_there_before_is_replaced),
+		TEST(what_is_too_long_is_cut_behind_a_line),
+		TEST(one_endless_line_is_cut_as_well),
+		TEST(nothing_to_say_empties_it),
+		TEST(where_there_is_no_file_none_is_made),
+		TEST(a_fifo_that_nobody_reads_does_not_hang),
+	};
+	return cmocka_run_group_tests_name("termination", tests, NULL, NULL);
+}
