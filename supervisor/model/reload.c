@@ -86,11 +86,22 @@ static void adopt_parts(struct world *w, struct config *config, struct turn *t)
 		browser_reconfigure(&w->browsers[i], config, &config->browsers[i], t);
 }
 
+static size_t count_instances(const struct config *config)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < config->n_workers; i++)
+		n += (size_t)config->workers[i].instances;
+	return n;
+}
+
+/* Everything that can fail comes first: a reload is applied whole or not at all. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err)
 {
 	int rc = check_reloadable(w->config, config, err);
 	if (rc < 0)
 		return rc;
+	if (world_reserve_workers(w, count_instances(config)) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
 	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal};
 	for (size_t i = 0; i < w->n_workers; i++) {
 		struct worker *worker = &w->workers[i];
@@ -102,9 +113,8 @@ int reload_apply(struct world *w, struct config *config, ms_t now, struct err *e
 	}
 	for (size_t i = 0; i < config->n_workers; i++)
 		for (int k = 0; k < config->workers[i].instances; k++)
-			if (!has_instance(w, &config->workers[i], k) &&
-				!world_add_worker(w, config, &config->workers[i], k, now))
-				return err_set(err, -ENOMEM, "out of memory");
+			if (!has_instance(w, &config->workers[i], k))
+				world_add_worker(w, config, &config->workers[i], k, now);
 	adopt_parts(w, config, &t);
 	struct config *old = w->config;
 	w->config = config_hold(config);

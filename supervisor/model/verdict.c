@@ -12,13 +12,23 @@ static bool is_excluded(const char *const *excluded, const char *name)
 	return false;
 }
 
+static struct verdict_item *replaceable(struct verdict *out)
+{
+	size_t i = out->count - 1;
+	while (i > 0 && !out->items[i].ok)
+		i--;
+	return &out->items[i];
+}
+
 PRINTF_LIKE(6, 7)
 static void add(struct verdict *out, const char *const *excluded, const char *kind, const char *name, bool ok,
 	const char *fmt, ...)
 {
-	if (out->count == VERDICT_ITEMS_MAX)
+	/* When there are too many, what fails is told in place of the last that does not. */
+	bool full = out->count == VERDICT_ITEMS_MAX;
+	if (full && ok)
 		return;
-	struct verdict_item *item = &out->items[out->count++];
+	struct verdict_item *item = full ? replaceable(out) : &out->items[out->count++];
 	snprintf(item->name, sizeof(item->name), "%s%s%s", kind, name[0] ? ":" : "", name);
 	item->ok = ok || is_excluded(excluded, item->name);
 	va_list args;

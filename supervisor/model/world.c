@@ -9,20 +9,29 @@
 
 /* ---- birth and death ---- */
 
+int world_reserve_workers(struct world *w, size_t more)
+{
+	size_t cap = w->cap_workers ? w->cap_workers : 8;
+	while (cap < w->n_workers + more)
+		cap *= 2;
+	if (cap == w->cap_workers)
+		return 0;
+	struct worker *workers = realloc(w->workers, cap * sizeof(*workers));
+	if (!workers)
+		return -ENOMEM;
+	w->workers = workers;
+	w->cap_workers = cap;
+	return 0;
+}
+
 struct worker *world_add_worker(
 	struct world *w, struct config *config, const struct config_worker *worker, int instance, ms_t now)
 {
 	uint32_t slot = 0;
 	while (slot < w->n_workers && w->workers[slot].config)
 		slot++;
-	if (slot == w->cap_workers) {
-		size_t cap = w->cap_workers ? w->cap_workers * 2 : 8;
-		struct worker *workers = realloc(w->workers, cap * sizeof(*workers));
-		if (!workers)
-			return NULL;
-		w->workers = workers;
-		w->cap_workers = cap;
-	}
+	if (slot == w->n_workers && world_reserve_workers(w, 1) < 0)
+		return NULL;
 	if (slot == w->n_workers)
 		w->n_workers++;
 	worker_init(&w->workers[slot], config, worker, instance, slot, now);

@@ -312,7 +312,8 @@ static void on_bytes(struct stream *s, char *bytes, size_t n)
 	u->begun = true;
 	if (u->in.len) {
 		if (buf_put(&u->in, bytes, n) < 0) {
-			put_aside(u, bytes, n);
+			gateway_client_upstream_lost(
+				u->client, false, "The service sent a response that cannot be passed on.");
 			return;
 		}
 		bytes = u->in.data;

@@ -49,6 +49,8 @@ void world_free(struct world *w);
 
 /* Folds one fact in. Facts of older runs and of unknown slots are ignored. */
 void world_apply(struct world *w, const struct event *e, ms_t now);
+/* Room for so many more, which then are added without fail. -ENOMEM. */
+int world_reserve_workers(struct world *w, size_t more) MUST_CHECK;
 /* Another instance of a worker, in a slot of its own. NULL: out of memory. */
 struct worker *world_add_worker(
 	struct world *w, struct config *config, const struct config_worker *worker, int instance, ms_t now);

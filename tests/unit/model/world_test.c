@@ -541,6 +541,27 @@ static void ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_d
 	world_free(w);
 }
 
+static void one_failing_thing_behind_very_many_good_ones_is_told(void **state)
+{
+	(void)state;
+	char *text = malloc(64 << 10), *at = text + sprintf(text, "{\"workers\":{");
+	for (int i = 0; i < VERDICT_ITEMS_MAX + 10; i++)
+		at += sprintf(at, "\"w%d\":{\"command\":[\"x\"],\"critical\":true},", i);
+	strcpy(at - 1, "}}");
+	struct world *w = world_of(text);
+	free(text);
+	settle(w, 1);
+	assert_true(ready(w, 1));
+	w->workers[VERDICT_ITEMS_MAX + 5].state = WORKER_BACKOFF;
+	struct verdict v;
+	verdict_of(w, VERDICT_READY, NULL, 1, &v);
+	assert_false(v.ok);
+	assert_int_equal(v.count, VERDICT_ITEMS_MAX);
+	assert_string_equal(v.items[VERDICT_ITEMS_MAX - 1].name, "worker:w133");
+	assert_false(v.items[VERDICT_ITEMS_MAX - 1].ok);
+	world_free(w);
+}
+
 static void an_excluded_name_does_not_count(void **state)
 {
 	(void)state;
@@ -618,6 +639,7 @@ int main(void)
 		cmocka_unit_test(the_preview_of_more_instances_restarts_nobody),
 		cmocka_unit_test(the_preview_of_what_cannot_be_done_is_refused_as_the_reload_is),
 		cmocka_unit_test(ready_needs_critical_workers_the_gateway_and_a_first_answer_of_the_database),
+		cmocka_unit_test(one_failing_thing_behind_very_many_good_ones_is_told),
 		cmocka_unit_test(an_excluded_name_does_not_count),
 		cmocka_unit_test(on_sigterm_it_stays_ready_until_the_listener_closes),
 		cmocka_unit_test(a_drain_asked_for_through_the_api_is_unready_at_once),
