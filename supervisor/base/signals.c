@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
 
 /* The formatter never leaves this list as it is. */
 /* clang-format off */
@@ -37,4 +39,15 @@ int signals_parse(const char *text)
 const char *signals_name(int number)
 {
 	return number > 0 && (size_t)number < sizeof(names) / sizeof(names[0]) ? names[number] : NULL;
+}
+
+void signals_describe_end(int status, char *out, size_t size)
+{
+	const char *name = WIFSIGNALED(status) ? signals_name(WTERMSIG(status)) : NULL;
+	if (name)
+		snprintf(out, size, "killed by %s", name);
+	else if (WIFSIGNALED(status))
+		snprintf(out, size, "killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(out, size, "exited with code %d", WEXITSTATUS(status));
 }

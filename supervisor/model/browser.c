@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "podvisor/base/signals.h"
+
 #define QUICK_MS 100 /* between two attempts of a rung that has not answered yet */
 #define DOUBT_MS 5000 /* after a miss the next attempt waits no longer, whatever the interval */
 
@@ -246,13 +248,9 @@ static void on_unstartable(struct browser *b, const struct event *e, struct turn
 static void describe_end(const struct event *e, char *out, size_t size)
 {
 	const char *said = e->text, *between = said[0] ? "; it said: " : "";
-	int status = e->exited.status;
-	if (WIFSIGNALED(status)) {
-		const char *name = sigabbrev_np(WTERMSIG(status));
-		snprintf(out, size, "killed by SIG%s%s%.90s", name ? name : "?", between, said);
-	} else {
-		snprintf(out, size, "exited with code %d%s%.90s", WEXITSTATUS(status), between, said);
-	}
+	char end[32];
+	signals_describe_end(e->exited.status, end, sizeof(end));
+	snprintf(out, size, "%s%s%.90s", end, between, said);
 }
 
 /* What it leaves behind (crashpad, a stopped renderer) is killed, not waited for. */

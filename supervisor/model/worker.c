@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "podvisor/base/signals.h"
+
 static const char *const state_names[WORKER_STATE_COUNT] = {
 #define WORKER_NAME(id, name) [id] = name,
 	WORKER_STATES(WORKER_NAME)
@@ -104,22 +106,15 @@ int worker_exit_code(const struct worker *w)
 	return WIFSIGNALED(run->status) ? 128 + WTERMSIG(run->status) : WEXITSTATUS(run->status);
 }
 
-static const char *signal_name(int signal)
-{
-	const char *name = sigabbrev_np(signal);
-	return name ? name : "?";
-}
-
 void worker_describe_end(const struct worker_run *run, char *out, size_t size)
 {
 	if (!run->exited)
 		snprintf(out, size, "could not start: %s", strerror(-run->error));
-	else if (WIFSIGNALED(run->status))
-		snprintf(out, size, "killed by SIG%s", signal_name(WTERMSIG(run->status)));
-	else if (run->said_errno)
-		snprintf(out, size, "exited with code %d: %s", WEXITSTATUS(run->status), strerror(run->said_errno));
 	else
-		snprintf(out, size, "exited with code %d", WEXITSTATUS(run->status));
+		signals_describe_end(run->status, out, size);
+	size_t n = strlen(out);
+	if (run->exited && run->said_errno && WIFEXITED(run->status))
+		snprintf(out + n, size - n, ": %s", strerror(run->said_errno));
 }
 
 /* The only place where a state changes: it is told to the journal here. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
+#include "podvisor/base/signals.h"
 #include "podvisor/io/process.h"
 #include "podvisor/runtime/command.h"
 #include "podvisor/runtime/environment.h"
@@ -146,19 +147,17 @@ static void on_exited(void *ctx, struct process *p, const struct process_exit *e
 {
 	(void)ctx;
 	struct exec_check *e = p->data;
-	char text[160];
+	char text[160], how[32];
 	if (!e->done)
 		return;
 	drain_output(e);
 	end_line(e);
+	signals_describe_end(end->status, how, sizeof(how));
 	const char *colon = e->line[0] ? ": " : "";
 	if (WIFEXITED(end->status) && WEXITSTATUS(end->status) == 0)
 		text[0] = '\0';
-	else if (WIFEXITED(end->status))
-		snprintf(text, sizeof(text), "exited with code %d%s%s", WEXITSTATUS(end->status), colon, e->line);
 	else
-		snprintf(
-			text, sizeof(text), "killed by SIG%s%s%s", sigabbrev_np(WTERMSIG(end->status)), colon, e->line);
+		snprintf(text, sizeof(text), "%s%s%s", how, colon, e->line);
 	answer(e, text);
 }
 
