@@ -180,14 +180,17 @@ $(BUILD)/version: FORCE
 $(BUILD)/podvisor: $(BUILD)/obj/main.o $(LIBS)
 	$(LINK) $^ -o $@ $(PC_LIBS)
 
-# The shim stands beside every worker: small, static, never sanitized.
-SHIM_SOURCES := $(call sources,shim) $(call sources,base) $(call sources,wire)
+# The shim stands beside every worker: small, static, never sanitized. With musl it starts in less than half the time and
+# keeps a third of the memory, since glibc's start-up asks the CPU for its features, which a virtual machine traps. Where
+# there is no musl-gcc, glibc will do. (musl's vfork was a fork on some machines; the shim needs a real one.)
+SHIM_CC := $(or $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(shell command -v musl-gcc)),$(CC))
+SHIM_SOURCES := $(call sources,shim) supervisor/wire/procfs.c supervisor/wire/shim.c
 SHIM_CFLAGS := -std=gnu11 -O2 -g $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(WARN)
 $(BUILD)/static/%.o: supervisor/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c $< -o $@
+	$(SHIM_CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/podvisor-shim: $(SHIM_SOURCES:supervisor/%.c=$(BUILD)/static/%.o)
-	$(CC) -static -no-pie -Wl,--gc-sections $^ -o $@
+	$(SHIM_CC) -static -no-pie -Wl,--gc-sections $^ -o $@
 
 $(BUILD)/tests/sim/sim: $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(wildcard tests/sim/*.c)) $(call libs,$(LINK_model))
 	@mkdir -p $(@D)

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "podvisor/shim/kernel.h"
+
 /* The child of vfork runs in our memory until it executes: it may only make
  * system calls and leave word of a failure here. */
 static volatile struct {
@@ -61,7 +63,7 @@ static int set_nice(const struct options *o)
 static int set_limit(int resource, int64_t soft, int64_t hard)
 {
 	struct rlimit limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
-	return soft == OPTIONS_INHERIT ? 0 : setrlimit((__rlimit_resource_t)resource, &limit);
+	return soft == OPTIONS_INHERIT ? 0 : setrlimit(resource, &limit);
 }
 
 static int set_open_files(const struct options *o)
@@ -124,14 +126,12 @@ static int tie_to_shim(const struct options *o)
 	return -1;
 }
 
-/* posix_spawn leaves the C library's own two signals ignored, and its sigaction
- * does not touch them; a worker that is no C program may use them. All zeroes is
- * the kernel's form of SIG_DFL. */
+/* posix_spawn leaves the C library's own two signals ignored; a worker that is
+ * no C program may use them. */
 static void restore_internal_signals(void)
 {
-	static const long default_action[8];
 	for (int n = 32; n <= 33; n++)
-		syscall(SYS_rt_sigaction, n, default_action, NULL, _NSIG / 8);
+		kernel_default_action(n);
 }
 
 /* Everything podvisor opened is O_CLOEXEC already; close_range is for what
@@ -139,11 +139,9 @@ static void restore_internal_signals(void)
  * is its PATH that is searched. */
 static int execute(const struct options *o)
 {
-	sigset_t none;
-	sigemptyset(&none);
-	close_range((unsigned)o->keep, ~0U, CLOSE_RANGE_CLOEXEC);
+	kernel_close_range((unsigned)o->keep, ~0U, CLOSE_RANGE_CLOEXEC);
 	restore_internal_signals();
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	kernel_mask_all(SIG_UNBLOCK);
 	execvp(o->command[0], o->command);
 	return -1;
 }

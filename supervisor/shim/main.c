@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "podvisor/shim/kernel.h"
 #include "podvisor/shim/launch.h"
 #include "podvisor/shim/options.h"
 #include "podvisor/shim/tree.h"
@@ -65,12 +66,11 @@ static bool parent_is_gone(const struct options *o)
  * whoever sends them, do not disturb the shim. */
 static int prepare(struct shim *s)
 {
-	sigset_t all, wanted;
-	sigfillset(&all);
+	sigset_t wanted;
 	sigemptyset(&wanted);
 	sigaddset(&wanted, SIGCHLD);
 	sigaddset(&wanted, PARENT_DEATH_SIGNAL);
-	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0)
+	if (kernel_mask_all(SIG_BLOCK) < 0)
 		return -1;
 	s->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0 || fcntl(s->control, F_SETFD, FD_CLOEXEC) < 0)
@@ -84,7 +84,7 @@ static int prepare(struct shim *s)
  * must stay busy on our account. */
 static void let_go(const struct options *o)
 {
-	close_range(0, (unsigned)o->keep - 1, 0);
+	kernel_close_range(0, (unsigned)o->keep - 1, 0);
 	if (chdir("/") < 0)
 		return;
 }
@@ -189,11 +189,14 @@ static void listen_to_podvisor(struct shim *s)
 	s->killing = true;
 }
 
+/* Neither signal queues, so that one read takes both, and as many orphans as
+ * have ended by then: in a burst of them each system call counts. */
 static void read_signals(struct shim *s)
 {
-	struct signalfd_siginfo info;
-	while (read(s->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo == PARENT_DEATH_SIGNAL && parent_is_gone(s->options))
+	struct signalfd_siginfo info[2];
+	ssize_t n = read(s->signals, info, sizeof(info));
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof(info[0]); i++)
+		if (info[i].ssi_signo == PARENT_DEATH_SIGNAL && parent_is_gone(s->options))
 			s->killing = true;
 }
 

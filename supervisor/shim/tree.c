@@ -47,7 +47,7 @@ static void kill_scanned(void)
 		return;
 	_Alignas(struct dirent64) char chunk[2048];
 	ssize_t n;
-	while ((n = getdents64(fd, chunk, sizeof(chunk))) > 0)
+	while ((n = getdents64(fd, (void *)chunk, sizeof(chunk))) > 0)
 		for (ssize_t i = 0; i < n;) {
 			const struct dirent64 *entry = (const struct dirent64 *)(chunk + i);
 			kill_child(atoi(entry->d_name));
