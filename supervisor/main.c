@@ -452,7 +452,7 @@ static bool close_pod(struct pod *pod)
 		pod->world->journal.on_entry = NULL;
 	logs_free(pod->logs);
 	close_signals(pod);
-	if (pod->reaper.signal.loop)
+	if (pod->reaper.poll.loop)
 		reaper_fini(&pod->reaper);
 	if (pod->loop.turn)
 		closed = loop_fini(&pod->loop);

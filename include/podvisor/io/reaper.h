@@ -32,14 +32,16 @@ struct reaper_watcher {
 };
 
 struct reaper {
-	uv_signal_t signal;
+	int signals; /* where SIGCHLD is read from; it is blocked for that */
+	uv_poll_t poll;
 	uv_idle_t more; /* active while a burst is taken in slices */
 	struct list children[REAPER_BUCKETS]; /* by pid */
 	struct list watchers;
 	uint64_t orphans_total; /* ended without anybody having asked for them */
 };
 
-/* Makes this process a subreaper and takes SIGCHLD. -ENOTSUP when /proc is missing
+/* Makes this process a subreaper and takes SIGCHLD, which stays blocked in this
+ * thread and those it starts until reaper_fini. -ENOTSUP when /proc is missing
  * or shows another PID namespace (`unshare --pid` without `--mount-proc`), for
  * then nobody could find the children of ours that have to be killed. */
 int reaper_init(struct reaper *r, uv_loop_t *loop, struct err *err) MUST_CHECK;
