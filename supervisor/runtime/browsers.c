@@ -541,7 +541,8 @@ int browsers_new(struct browsers **out, const struct context *c, struct err *err
 	uv_timer_init(&c->loop->uv, &b->tick);
 	uv_idle_init(&c->loop->uv, &b->last);
 	b->tick.data = b->last.data = b;
-	uv_timer_start(&b->tick, on_tick, CENSUS_MS / 10, CENSUS_MS);
+	if (n) /* none can be added later, and a pod without any sleeps undisturbed */
+		uv_timer_start(&b->tick, on_tick, CENSUS_MS / 10, CENSUS_MS);
 	*out = b;
 	return 0;
 }
