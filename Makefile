@@ -59,12 +59,14 @@ UNIT := $(call tests,unit/*/*_test.c)
 SIM := $(if $(wildcard tests/sim/*.c),$(BUILD)/tests/sim/sim)
 INTEGRATION := $(call tests,integration/*_test.c)
 FIXTURES := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c))
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(call tests,fuzz/*_fuzz.c)
 SUPPORT := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %_test.c,$(wildcard tests/integration/*.c)))
 
 export PODVISOR = $(abspath $(BUILD)/podvisor)
 export PODVISOR_SHIM = $(abspath $(BUILD)/podvisor-shim)
 export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
+export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
 .PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-all tidy-files format format-check \
@@ -73,7 +75,7 @@ SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 .DELETE_ON_ERROR:
 
 all: programs ## Build podvisor and its shim into $(BUILD) (default)
-programs: $(LIBS) $(PROGRAM) $(SHIM) $(FIXTURES)
+programs: $(LIBS) $(PROGRAM) $(SHIM) $(FIXTURES) $(BENCH)
 tests: programs unit-tests sim-tests integration-tests ## Build every test as well, without running it
 # ONLY=part/of/path keeps what is built and run to the tests that have it in their path.
 only = $(if $(ONLY),$(foreach t,$1,$(if $(findstring $(ONLY),$t),$t)),$1)
@@ -111,9 +113,10 @@ cover: ## Line coverage of unit, sim and integration tests (gcovr)
 	$(SUITES) cover
 fuzz: ## Each fuzzer for FUZZ_SECONDS (30)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(SUITES) fuzz
-bench: all ## Measure podvisor beside its peers
-	@test -x tests/bench/run || { echo 'make bench: there is nothing to measure with yet (tests/bench/run)' >&2; exit 1; }
-	tests/bench/run
+bench: ## Measure podvisor beside its peers (BENCH_ARGS="--rounds 5 --only start"; 15 minutes)
+	.ci/install build bench
+	+$(MAKE) --no-print-directory -j$(JOBS) all
+	tests/bench/run $(BENCH_ARGS)
 
 C_FILES = $(shell find supervisor include tests -name '*.[ch]' -not -path '*/node_modules/*')
 format: ## Reformat every C file
@@ -201,6 +204,10 @@ $(BUILD)/tests/integration/%_test: tests/integration/%_test.c $(SUPPORT) $(LIBS)
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) $< -o $@ -pie
+# Small and static, as what they stand for: their own weight must not be measured.
+$(BUILD)/bench/%: tests/bench/%.c tests/bench/stamp.h
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(SHIM_CFLAGS) -static $< -o $@
 fuzzers: $(FUZZERS)
 $(BUILD)/tests/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(call libs,$(LINK_model))
 	@mkdir -p $(@D)

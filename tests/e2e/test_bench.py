@@ -1,0 +1,31 @@
+"""make bench: that every row can be measured, and that nothing of a measurement stays. What it measures is no test's business."""
+import json
+import os
+import subprocess
+
+from supervised import MARK, ROOT, SLOWER, built, marked_with
+
+pytestmark = built
+
+RUN = str(ROOT / "tests" / "bench" / "run")
+FIGURES = {"start-1", "start-10", "memory-1", "rss-before", "idle", "idle-checks", "respawn", "respawn-tail", "stop", "stop-left",
+           "stop-deaf", "stop-deaf-left", "log", "log-cpu", "log-line", "log-lost", "tree"}
+
+
+def test_every_row_is_measured_and_nothing_stays(tmp_path):
+    mark = f"bench-{os.getpid()}"
+    done = subprocess.run([RUN, "--quick", "--rounds", "1", "--peers", "floor", "--json", str(tmp_path / "figures")],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300 * SLOWER,
+                          env={**os.environ, MARK: mark})
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((tmp_path / "figures").read_text())["figures"]
+    assert FIGURES <= set(figures), done.stdout + done.stderr
+    assert figures["log-lost"]["podvisor"] == [[0], [0]], "64 lines a write, then one"
+    assert figures["stop-left"]["podvisor"] == figures["stop-deaf-left"]["podvisor"] == [[0]]
+    assert marked_with(mark) == []
+
+
+def test_a_row_or_a_peer_that_there_is_not_is_refused():
+    for words in (["--only", "nothing"], ["--peers", "floor,nobody"], ["--rounds", "0"]):
+        done = subprocess.run([RUN, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOWER)
+        assert done.returncode == 2 and "error:" in done.stderr, done
