@@ -18,6 +18,7 @@
 #include "podvisor/io/process.h"
 #include "podvisor/io/reaper.h"
 #include "podvisor/io/runtime_dir.h"
+#include "podvisor/io/terminal.h"
 #include "podvisor/model/reconcile.h"
 #include "podvisor/model/reload.h"
 #include "podvisor/model/world.h"
@@ -37,9 +38,17 @@
 
 enum { EXIT_DEFECT = 70, EXIT_CONFIG = 78 };
 
-/* SIGTERM and SIGINT come first: they count up to the third, which kills. */
-static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-enum { N_SIGNALS = sizeof(handled_signals) / sizeof(handled_signals[0]) };
+#define BIT(signum) (1ULL << ((signum)-1))
+
+/* With a configuration. */
+#define SUPERVISOR_SIGNALS \
+	(BIT(SIGTERM) | BIT(SIGINT) | BIT(SIGHUP) | BIT(SIGQUIT) | BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
+
+/* run -- COMMAND passes on what can be, and stays away from the faults of its own, from SIGCHLD, and from SIGPIPE,
+ * which a write of its own may cause. */
+#define KEPT_SIGNALS                                                                                          \
+	(BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV) | BIT(SIGSYS) | \
+		BIT(SIGKILL) | BIT(SIGSTOP) | BIT(SIGCHLD) | BIT(SIGPIPE))
 
 struct pod {
 	struct loop loop;
@@ -63,12 +72,43 @@ struct pod {
 	struct cgroup cgroup;
 	bool has_cgroup;
 	struct control *control;
-	uv_signal_t signals[N_SIGNALS];
+	uv_signal_t signals[_NSIG];
+	uint64_t early; /* signals that came before there was a command to take them */
 	const char *config_path; /* NULL: run -- COMMAND */
 	char shim_path[PATH_MAX], socket_path[108];
 	ms_t started_at;
 	int terms, exit_code;
 };
+
+/* ---- run -- COMMAND ---- */
+
+static bool stops_a_job(int signum)
+{
+	return signum == SIGTSTP || signum == SIGTTIN || signum == SIGTTOU;
+}
+
+/* Every signal as it is; the answer is the command's. It leads a session of its own, where the kernel does not let a
+ * terminal's stop signals stop it (an orphaned process group): SIGSTOP does, and podvisor stops with it, so that the
+ * shell that started both sees its job stopped. */
+static void pass_on(struct pod *pod, int signum)
+{
+	if (!workers_forward(pod->workers, stops_a_job(signum) ? SIGSTOP : signum))
+		pod->early |= BIT(signum);
+	else if (stops_a_job(signum))
+		raise(SIGSTOP);
+}
+
+/* No mount is to stay busy on podvisor's account. */
+static void command_spawned(struct pod *pod)
+{
+	uint64_t early = pod->early;
+	pod->early = 0;
+	for (int signum = 1; signum < _NSIG; signum++)
+		if (early & BIT(signum))
+			pass_on(pod, signum);
+	if (chdir("/") < 0)
+		return;
+}
 
 /* ---- one turn ---- */
 
@@ -76,6 +116,10 @@ static void carry_out(struct pod *pod, const struct effect *e)
 {
 	switch (e->kind) {
 	case EFFECT_WORKER_SPAWN:
+		workers_do(pod->workers, e);
+		if (!pod->config_path)
+			command_spawned(pod);
+		break;
 	case EFFECT_WORKER_SIGNAL:
 	case EFFECT_WORKER_KILL:
 	case EFFECT_WORKER_FOLLOW:
@@ -296,12 +340,11 @@ static void tell_state(struct pod *pod)
 			volume_state_name(w->volumes[i].state));
 }
 
-/* run -- COMMAND hands every signal on as it is and leaves the answer to the command. */
 static void on_signal(uv_signal_t *handle, int signum)
 {
 	struct pod *pod = handle->data;
 	if (!pod->config_path) {
-		workers_forward(pod->workers, signum);
+		pass_on(pod, signum);
 	} else if (signum == SIGTERM || signum == SIGINT) {
 		struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = ++pod->terms};
 		snprintf(e.text, sizeof(e.text), "%s", signals_name(signum));
@@ -313,32 +356,47 @@ static void on_signal(uv_signal_t *handle, int signum)
 	}
 }
 
-static void mask_signals(int how)
+/* All that anybody may want to pass on. */
+static void hold_signals(void)
 {
 	sigset_t set;
 	sigemptyset(&set);
-	for (int i = 0; i < N_SIGNALS; i++)
-		sigaddset(&set, handled_signals[i]);
-	sigprocmask(how, &set, NULL);
+	for (int signum = 1; signum < _NSIG; signum++)
+		if (!(KEPT_SIGNALS & BIT(signum)))
+			sigaddset(&set, signum);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* From here on those are taken that came since main began. */
+/* From here on those are taken that came since main began, and those that whoever started podvisor had blocked. The
+ * reaper reads SIGCHLD from a descriptor, which wants it blocked. */
+static void release_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
 static void open_signals(struct pod *pod)
 {
+	uint64_t wanted = pod->config_path ? SUPERVISOR_SIGNALS : ~KEPT_SIGNALS;
 	signal(SIGPIPE, SIG_IGN);
-	for (int i = 0; i < N_SIGNALS; i++) {
-		uv_signal_init(&pod->loop.uv, &pod->signals[i]);
-		pod->signals[i].data = pod;
-		uv_signal_start(&pod->signals[i], on_signal, handled_signals[i]);
+	for (int signum = 1; signum < _NSIG; signum++) {
+		/* The C library keeps two for itself. */
+		if (!(wanted & BIT(signum)) || (signum > SIGSYS && signum < SIGRTMIN))
+			continue;
+		uv_signal_init(&pod->loop.uv, &pod->signals[signum]);
+		pod->signals[signum].data = pod;
+		uv_signal_start(&pod->signals[signum], on_signal, signum);
 	}
-	mask_signals(SIG_UNBLOCK);
+	release_signals();
 }
 
 static void close_signals(struct pod *pod)
 {
-	for (int i = 0; i < N_SIGNALS; i++)
-		if (pod->signals[i].data)
-			uv_close((uv_handle_t *)&pod->signals[i], NULL);
+	for (int signum = 1; signum < _NSIG; signum++)
+		if (pod->signals[signum].data)
+			uv_close((uv_handle_t *)&pod->signals[signum], NULL);
 }
 
 /* ---- birth and death ---- */
@@ -409,6 +467,8 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	rc = open_parts(pod, err);
 	if (rc < 0)
 		return rc;
+	if (!pod->config_path)
+		terminal_give_up();
 	open_signals(pod);
 	return open_control(pod, config, err);
 }
@@ -533,7 +593,7 @@ int main(int argc, char **argv)
 	bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
 	/* The kernel drops what would kill PID 1, until there is a handler or it is blocked (kernel's sig_ignored). */
 	if (runs)
-		mask_signals(SIG_BLOCK);
+		hold_signals();
 	open_missing_stdio();
 	return cli_main(argc, argv, run);
 }

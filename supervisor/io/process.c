@@ -52,6 +52,10 @@ static void write_options(struct buf *text, const struct process_spec *spec, int
 	add_number(text, "--rlimit-nofile", spec->open_files, spec->open_files >= 0);
 	add_number(text, "--rlimit-core", spec->core_bytes, spec->core_bytes >= 0);
 	add_number(text, "--rlimit-cpu", spec->cpu_seconds, spec->cpu_seconds >= 0);
+	if (spec->terminal) {
+		buf_puts(text, "--terminal");
+		buf_putc(text, '\0');
+	}
 	if (spec->cwd) {
 		buf_printf(text, "--cwd=%s", spec->cwd);
 		buf_putc(text, '\0');

@@ -232,6 +232,7 @@ static int spawn(struct run *r, const struct worker *worker, struct environment 
 	if (rc == 0) {
 		spec.env = env->vars;
 		spec.argv = config->command;
+		spec.terminal = r->interactive;
 		set_limits(&spec, &config->limits);
 		rc = process_spawn(&r->owner->port, &r->process, &spec, err);
 	}
@@ -366,13 +367,17 @@ void workers_do(struct workers *w, const struct effect *e)
 		process_kill(&r->process);
 }
 
-void workers_forward(struct workers *w, int signal)
+bool workers_forward(struct workers *w, int signal)
 {
+	bool found = false;
 	LIST_EACH (at, &w->runs) {
 		struct run *r = LIST_ENTRY(at, struct run, node);
-		if (r->interactive)
+		if (r->interactive) {
 			process_signal(&r->process, signal);
+			found = true;
+		}
 	}
+	return found;
 }
 
 void workers_free(struct workers *w)

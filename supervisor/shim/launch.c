@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -31,7 +32,12 @@ static int begin_session(const struct options *o)
 {
 	if (o->umask != OPTIONS_INHERIT)
 		umask((mode_t)o->umask);
-	return setsid() < 0 ? -1 : 0;
+	if (setsid() < 0)
+		return -1;
+	/* Refused when it is no terminal or somebody else's: then there is none, as for any worker. */
+	if (o->terminal)
+		ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+	return 0;
 }
 
 static int set_oom_score(const struct options *o)

@@ -24,6 +24,7 @@ static const struct {
 	{"--rlimit-nofile", FORM_NUMBER, offsetof(struct options, open_files)},
 	{"--rlimit-core", FORM_NUMBER, offsetof(struct options, core_bytes)},
 	{"--rlimit-cpu", FORM_NUMBER, offsetof(struct options, cpu_seconds)},
+	{"--terminal", FORM_FLAG, offsetof(struct options, terminal)},
 	{"--scan-proc", FORM_FLAG, offsetof(struct options, scan_proc)},
 };
 

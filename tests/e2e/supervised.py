@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,9 @@ MARK = "PODVISOR_TEST"
 
 built = pytest.mark.skipif(not os.access(PODVISOR, os.X_OK), reason=f"{PODVISOR} is not built")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+UNSHARE = ("unshare", "-fp", "--mount-proc", "--kill-child")
 
 
 def namespaces_missing():
@@ -94,6 +98,12 @@ def children_of(pid):
         return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def child_of(process):
+    """Of a wrapper that forks; its own pid when it has ended already."""
+    return await_true("the child of the wrapper",
+                      lambda: children_of(process.pid) or (process.poll() is not None and [process.pid]))[0]
 
 
 def descendants_of(pid):
@@ -244,9 +254,7 @@ class Pod:
 
     def find_inside(self):
         """podvisor is the child of what was started (unshare forks); it may have ended already."""
-        found = await_true("the child of the wrapper",
-                           lambda: children_of(self.process.pid) or (self.process.poll() is not None and [self.process.pid]))
-        self._pid = found[0]
+        self._pid = child_of(self.process)
 
     def marked(self):
         """Everything that was started by this podvisor and carries its environment, itself not counted."""
@@ -330,11 +338,98 @@ def pods():
         shutil.rmtree(place, ignore_errors=True)
 
 
+class Command:
+    """podvisor run -- COMMAND. wrap: what stands in front of podvisor; forks: and starts it as a child (unshare)."""
+
+    def __init__(self, *argv, stdin=subprocess.DEVNULL, env=None, wrap=(), forks=False, **options):
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen([*wrap, PODVISOR, "run", "--", *argv], stdin=stdin, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env={**os.environ, MARK: self.mark, **(env or {})}, bufsize=0,
+                                        **options)
+        self.pid = child_of(self.process) if forks else self.process.pid
+
+    def line(self):
+        """The next line of its output; "" at its end."""
+        ready, _, _ = select.select([self.process.stdout], [], [], DEADLINE_S)
+        assert ready, f"no line within {DEADLINE_S} s"
+        return self.process.stdout.readline().decode(errors="replace").rstrip("\n")
+
+    def kill(self, number=signal.SIGTERM):
+        os.kill(self.pid, number)
+
+    def result(self, data=None):
+        """Exit code (negative: podvisor itself was killed), stdout, stderr."""
+        out, err = self.process.communicate(data, timeout=DEADLINE_S)
+        return self.process.returncode, out, err
+
+    def left(self):
+        return [pid for pid in marked_with(self.mark) if pid not in (self.process.pid, self.pid)]
+
+    def clean_up(self):
+        if self.process.poll() is None:
+            for pid in {self.pid, self.process.pid}:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+        for pid in self.left():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+
+
+def commands():
+    """The body of a fixture that starts commands and looks after them."""
+    started = []
+
+    def start(*argv, **options):
+        started.append(Command(*argv, **options))
+        return started[-1]
+
+    yield start
+    for command in started:
+        command.clean_up()
+
+
+@pytest.fixture
+def run():
+    yield from commands()
+
+
+WHY_NOT = namespaces_missing()
+AS_INIT = pytest.param(True, id="as PID 1", marks=pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)))
+
+
+@pytest.fixture(params=[pytest.param(False, id="as a process"), AS_INIT])
+def run_both(request):
+    """As run, once in an ordinary process and once as PID 1 of a namespace."""
+    def start(*argv, wrap=(), **options):
+        return starting(*argv, wrap=(*(UNSHARE if request.param else ()), *wrap), forks=request.param, **options)
+    started = commands()
+    starting = next(started)
+    yield start
+    yield from started
+
+
+# Says what signals it gets, one number a line; ends by SIGKILL only.
+TELLS_SIGNALS = ("/usr/bin/python3", "-c", """
+import signal
+every = set(range(1, 65)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33}
+signal.pthread_sigmask(signal.SIG_BLOCK, every)
+print("ready", flush=True)
+while True:
+    print(int(signal.sigwait(every)), flush=True)
+""")
+
+
 def workers(**named):
     """A configuration of workers alone; a list is a command."""
     return {"workers": {name: {"command": what} if isinstance(what, list) else what for name, what in named.items()}}
-
-
 
 
 class Gate:

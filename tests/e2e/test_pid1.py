@@ -7,14 +7,12 @@ import time
 
 import pytest
 
-from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, alive, await_true, built, children_of, fields_of, gate, has_signal,
-                        namespaces_missing, pids, pods, workers, zombies_of)
+from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, await_true, built, children_of, fields_of, gate,
+                        has_signal, namespaces_missing, pids, pods, workers, zombies_of)
 from test_workers import MANY, assert_each_exit_is_told, raise_limits
 
 WHY_NOT = namespaces_missing()
 pytestmark = [built, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
-
-UNSHARE = ("unshare", "-fp", "--mount-proc", "--kill-child")
 
 
 @pytest.fixture

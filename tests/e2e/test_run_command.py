@@ -5,51 +5,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import uuid
 
 import pytest
 
-from supervised import DEADLINE_S, MARK, PODVISOR, TREE, await_true, built, environ_of, pids, root_only
+from supervised import DEADLINE_S, PODVISOR, TREE, await_true, built, root_only, run
 
 pytestmark = built
-
-
-class Command:
-    def __init__(self, *argv, stdin=subprocess.DEVNULL, env=None, wrap=()):
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen([*wrap, PODVISOR, "run", "--", *argv], stdin=stdin, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env={**os.environ, MARK: self.mark, **(env or {})})
-
-    def result(self, data=None):
-        out, err = self.process.communicate(data, timeout=DEADLINE_S)
-        return self.process.returncode, out, err
-
-    def left(self):
-        mark = f"{MARK}={self.mark}".encode()
-        return [pid for pid in pids() if pid != self.process.pid and mark in environ_of(pid)]
-
-    def clean_up(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
-
-
-@pytest.fixture
-def run():
-    started = []
-
-    def start(*argv, **options):
-        started.append(Command(*argv, **options))
-        return started[-1]
-
-    yield start
-    for command in started:
-        command.clean_up()
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 64, 78, 255])

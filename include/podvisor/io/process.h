@@ -45,6 +45,7 @@ struct process_spec {
 	int umask, nice, oom_score_adj; /* PROCESS_INHERIT */
 	int64_t open_files, core_bytes, cpu_seconds; /* rlimits; -1: inherit */
 	int stdio[3]; /* stay the caller's, who closes them after the spawn; -1: /dev/null */
+	bool terminal; /* stdio[0], if it is a free terminal, becomes its controlling one; see io/terminal.h */
 	int extra_fds[2]; /* become 3 and 4 of the worker (Chrome's control pipe); both -1: none */
 };
 

@@ -16,6 +16,7 @@ struct options {
 	char **command; /* NULL-terminated, at least one */
 	const char *cwd; /* NULL: inherit */
 	const char *group_list; /* "4,20": supplementary groups; NULL: inherit */
+	bool terminal; /* what stdin is becomes the worker's controlling terminal, if it is free for that */
 	bool scan_proc; /* find children by scanning /proc, as on kernels without CONFIG_PROC_CHILDREN */
 	int64_t control; /* descriptor of the socket to podvisor */
 	int64_t keep; /* the worker keeps the descriptors below it */
