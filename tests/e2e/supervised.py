@@ -16,6 +16,8 @@ import uuid
 
 import pytest
 
+from podvisor import UnixConnection, exchange
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PODVISOR = os.environ.get("PODVISOR", str(ROOT / "build" / "podvisor"))
 FIXTURES = pathlib.Path(os.environ.get("PODVISOR_FIXTURES", pathlib.Path(PODVISOR).parent / "fixtures"))
@@ -244,6 +246,11 @@ class Pod:
         seen = len(self.lines) - 1
         os.kill(self.pid, signal.SIGQUIT)
         return re.match(r"state: (\w+)", self.log(worker, r"^state: ", after=seen).msg)[1]
+
+    def worker(self, name):
+        """What the API says of a worker."""
+        socket = await_true("the control socket", lambda: (self.path / "control.sock").exists() and self.path / "control.sock")
+        return exchange(UnixConnection(socket, DEADLINE_S), "GET", f"/api/v1/workers/{name}").json()["workers"][0]
 
     # ---- its processes ----
 
