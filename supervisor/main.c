@@ -444,6 +444,10 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	rc = rc ? rc : loop_init(&pod->loop, turn, pod, err);
 	if (rc < 0)
 		return rc;
+	/* run -- COMMAND has no work for it. */
+	rc = pod->config_path ? loop_open_pool(&pod->loop, err) : 0;
+	if (rc < 0)
+		return rc;
 	pod->loop.lag = &pod->meters.loop_lag_seconds;
 	pod->started_at = loop_now();
 	pod->meters.memory_limit_bytes = pod->meters.memory_used_bytes = -1;
@@ -525,8 +529,10 @@ static int supervise(const char *config_path, struct config *config)
 {
 	struct pod *pod = calloc(1, sizeof(*pod));
 	struct err err = {0};
-	if (!pod)
+	if (!pod) {
+		fputs("podvisor: out of memory\n", stderr);
 		return EXIT_DEFECT;
+	}
 	pod->config_path = config_path;
 	plan_init(&pod->plan);
 	int rc = open_pod(pod, config, &err);
@@ -556,11 +562,13 @@ static bool is_pending(int signal)
 static struct config *read_config(const char *path)
 {
 	struct buf mistakes;
-	struct err err;
+	struct err err = {0};
 	buf_init(&mistakes, 256 << 10);
 	struct config *config = configuration_read(path, CONFIGURATION_PATIENCE_MS, &mistakes, &err);
-	if (!config)
+	if (!config && mistakes.len)
 		fputs(buf_str(&mistakes), stderr);
+	else if (!config)
+		fprintf(stderr, "podvisor: %s\n", err.text);
 	buf_fini(&mistakes);
 	return config;
 }
@@ -568,6 +576,8 @@ static struct config *read_config(const char *path)
 static int run(const struct cli_run *wanted)
 {
 	struct config *config = wanted->command ? config_for_command(wanted->command) : read_config(wanted->config);
+	if (!config && wanted->command)
+		fputs("podvisor: out of memory\n", stderr);
 	if (!config)
 		return wanted->command       ? EXIT_DEFECT
 		       : is_pending(SIGTERM) ? 128 + SIGTERM

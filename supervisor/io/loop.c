@@ -1,9 +1,12 @@
 #include "podvisor/io/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { FINI_PATIENCE_MS = 1000 };
 
@@ -74,12 +77,26 @@ static void on_check(uv_check_t *handle)
 	take_turn(handle->data);
 }
 
+/* libuv aborts when it cannot have its first pipe. What ends podvisor is to be a sentence. */
+static int try_descriptors(void)
+{
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	close(fds[0]);
+	close(fds[1]);
+	return 0;
+}
+
 int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err)
 {
-	*l = (struct loop){.turn = turn, .ctx = ctx};
-	int rc = uv_loop_init(&l->uv);
+	*l = (struct loop){0};
+	int rc = try_descriptors();
+	rc = rc ? rc : uv_loop_init(&l->uv);
 	if (rc < 0)
-		return err_set(err, rc, "no event loop: %s", uv_strerror(rc));
+		return err_set(err, rc, "no event loop: %s", strerror(-rc));
+	l->turn = turn;
+	l->ctx = ctx;
 	uv_prepare_init(&l->uv, &l->prepare);
 	uv_check_init(&l->uv, &l->check);
 	uv_timer_init(&l->uv, &l->wake);
@@ -90,6 +107,69 @@ int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *er
 	uv_check_start(&l->check, on_check);
 	return 0;
 }
+
+/* ---- the pool ---- */
+
+#define POOL_THREADS     4 /* libuv's own default */
+#define POOL_THREADS_MAX 1024
+
+static size_t pool_size(void)
+{
+	const char *wish = getenv("UV_THREADPOOL_SIZE");
+	int n = wish ? atoi(wish) : POOL_THREADS;
+	return n < 1 ? 1 : n > POOL_THREADS_MAX ? POOL_THREADS_MAX : (size_t)n;
+}
+
+static void *wait_for_gate(void *gate)
+{
+	pthread_mutex_lock(gate);
+	pthread_mutex_unlock(gate);
+	return NULL;
+}
+
+/* All at once: a limit may leave room for some of them. */
+static int try_threads(size_t n)
+{
+	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	pthread_t *threads = calloc(n, sizeof(*threads));
+	size_t made = 0;
+	int rc = threads ? 0 : ENOMEM;
+	pthread_mutex_lock(&gate);
+	while (rc == 0 && made < n) {
+		rc = pthread_create(&threads[made], NULL, wait_for_gate, &gate);
+		made += rc == 0;
+	}
+	pthread_mutex_unlock(&gate);
+	while (made)
+		pthread_join(threads[--made], NULL);
+	free(threads);
+	return -rc;
+}
+
+static void do_nothing(uv_work_t *work)
+{
+	(void)work;
+}
+
+static void on_nothing_done(uv_work_t *work, int status)
+{
+	(void)work;
+	(void)status;
+}
+
+/* libuv makes its threads when it gets the first work, and aborts when it cannot. At the start that is a sentence;
+ * later, when workers have used up what the pod may have of processes, it would be podvisor's death. */
+int loop_open_pool(struct loop *l, struct err *err)
+{
+	size_t n = pool_size();
+	int rc = try_threads(n);
+	rc = rc ? rc : uv_queue_work(&l->uv, &l->first_work, do_nothing, on_nothing_done);
+	if (rc < 0)
+		return err_set(err, rc, "no room for %zu threads: %s", n, strerror(-rc));
+	return 0;
+}
+
+/* ---- turning ---- */
 
 void loop_run(struct loop *l)
 {

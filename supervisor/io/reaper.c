@@ -48,6 +48,15 @@ static void tell_watchers(struct reaper *r)
 	}
 }
 
+static pid_t wait_for_one(int *status, struct rusage *usage)
+{
+	pid_t pid;
+	do
+		pid = wait4(-1, status, WNOHANG | __WALL, usage);
+	while (pid < 0 && errno == EINTR);
+	return pid;
+}
+
 /* SIGCHLD does not queue: one may stand for many, so wait until there is none. */
 static void reap(struct reaper *r)
 {
@@ -55,7 +64,7 @@ static void reap(struct reaper *r)
 	struct rusage usage;
 	pid_t pid = 0;
 	int n = 0;
-	while (n < BATCH_MAX && (pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+	while (n < BATCH_MAX && (pid = wait_for_one(&status, &usage)) > 0) {
 		ended(r, pid, status, &usage);
 		n++;
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -443,6 +444,20 @@ static const struct lws_protocols protocols[] = {
 
 static const lws_retry_bo_t liveness = {.secs_since_valid_ping = LIVE_PING_S, .secs_since_valid_hangup = LIVE_HANGUP_S};
 
+/* What libwebsockets 4.1 opens first, and crashes without: at once, or, for want of its eventfd, when it is destroyed.
+ */
+static int try_descriptors(void)
+{
+	int random = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	int event = random < 0 ? -1 : eventfd(0, EFD_CLOEXEC);
+	int rc = event < 0 ? -errno : 0;
+	if (random >= 0)
+		close(random);
+	if (event >= 0)
+		close(event);
+	return rc;
+}
+
 static int make_context(struct server *s, struct loop *loop, struct err *err)
 {
 	void *loops[] = {&loop->uv};
@@ -481,7 +496,11 @@ int server_new(struct server **out, struct loop *loop, const struct server_handl
 	s->loop = loop;
 	list_init(&s->exchanges);
 	buf_init(&s->out, SERVER_ANSWER_MAX);
-	int rc = make_context(s, loop, err);
+	int rc = try_descriptors();
+	if (rc < 0)
+		err_set(err, rc, "no room for a server: %s", strerror(-rc));
+	else
+		rc = make_context(s, loop, err);
 	if (rc < 0) {
 		server_free(s);
 		return rc;
