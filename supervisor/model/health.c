@@ -74,6 +74,12 @@ void health_excuse(struct health *h)
 	h->verdict = HEALTH_GOOD;
 }
 
+void health_skipped(struct health *h, const struct config_check *check, ms_t now)
+{
+	h->in_flight = false;
+	h->due = clock_after(now, pause_before_next(h, check));
+}
+
 ms_t health_next(const struct health *h, const struct config_check *check)
 {
 	return is_polled(check) && !h->in_flight ? h->due : CLOCK_NEVER;

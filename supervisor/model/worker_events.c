@@ -331,6 +331,12 @@ static void on_stop_command(struct worker *w, const struct event *e, struct turn
 static void on_checked(struct worker *w, const struct event *e, struct turn *t)
 {
 	enum probe probe = e->checked.probe;
+	if (e->checked.shortage) {
+		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "check",
+			"its %s check could not be made: %s", probe_name(probe), e->text);
+		health_skipped(&w->checks[probe], worker_check_of(w, probe), t->now);
+		return;
+	}
 	health_answered(&w->checks[probe], worker_check_of(w, probe), e->checked.ok, e->text, t->now);
 	if (probe == PROBE_LIVENESS && e->checked.ok)
 		doubt_clear(&w->doubt, true);

@@ -39,6 +39,7 @@ struct attempt {
 	struct exec_check *exec;
 	uv_fs_t stat;
 	bool stating, closed;
+	bool shortage; /* podvisor lacks what it takes to make it */
 	char target[128]; /* what is checked, for sentences */
 };
 
@@ -98,6 +99,7 @@ static void PRINTF_LIKE(2, 3) answer(struct attempt *a, const char *fmt, ...)
 	struct event e = {.kind = EVENT_WORKER_CHECKED, .slot = a->slot, .run = a->run};
 	e.checked.probe = a->probe;
 	e.checked.ok = !fmt;
+	e.checked.shortage = a->shortage;
 	e.checked.took_us = (int64_t)(uv_hrtime() - a->started_ns) / 1000;
 	if (fmt) {
 		int n = snprintf(e.text, sizeof(e.text), "%s: ", a->target);
@@ -268,6 +270,11 @@ static int start_none(struct attempt *a, const struct config_check *check, struc
 	return err_set(err, -EINVAL, "there is nothing to attempt");
 }
 
+static bool is_shortage(int rc)
+{
+	return rc == -EAGAIN || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS;
+}
+
 static void start(struct attempt *a, const struct config_check *check)
 {
 	typedef int (*starter)(struct attempt *, const struct config_check *, struct err *);
@@ -280,7 +287,9 @@ static void start(struct attempt *a, const struct config_check *check)
 		[CHECK_NOTIFY] = start_none,
 	};
 	struct err err = {0};
-	if (starters[check->kind](a, check, &err) < 0) {
+	int rc = starters[check->kind](a, check, &err);
+	if (rc < 0) {
+		a->shortage = is_shortage(rc);
 		answer(a, "%s", err.text);
 		return;
 	}
@@ -301,6 +310,7 @@ void checks_do(struct checks *c, const struct effect *e)
 	if (!a) {
 		struct event failed = {.kind = EVENT_WORKER_CHECKED, .slot = e->slot, .run = e->run};
 		failed.checked.probe = probe;
+		failed.checked.shortage = true;
 		snprintf(failed.text, sizeof(failed.text), "out of memory");
 		loop_post(c->context->loop, &failed);
 		return;

@@ -134,6 +134,7 @@ struct event {
 		struct {
 			enum probe probe;
 			bool ok;
+			bool shortage; /* it could not be made, for podvisor lacked memory, descriptors or processes */
 			int64_t took_us;
 		} checked; /* sentence of a failure in text */
 		struct {

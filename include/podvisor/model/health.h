@@ -33,6 +33,8 @@ void health_sent(struct health *h);
 bool health_answered(struct health *h, const struct config_check *check, bool ok, const char *text, ms_t now);
 /* Forgives the misses: it turns bad after as many as at the beginning. */
 void health_excuse(struct health *h);
+/* The attempt could not be made: it counts as neither, and the next one comes as if it had been. */
+void health_skipped(struct health *h, const struct config_check *check, ms_t now);
 /* When health_is_due next becomes true; CLOCK_NEVER while in flight or not configured. */
 ms_t health_next(const struct health *h, const struct config_check *check);
 

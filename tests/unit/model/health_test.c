@@ -56,6 +56,22 @@ static void a_hit_between_misses_starts_the_count_anew(void **state)
 	assert_int_equal(h.verdict, HEALTH_GOOD);
 }
 
+static void an_attempt_that_could_not_be_made_counts_as_neither(void **state)
+{
+	(void)state;
+	struct health h = {.verdict = HEALTH_GOOD};
+	for (ms_t now = 10000; now <= 100000; now += 10000) {
+		health_sent(&h);
+		health_skipped(&h, &check, now);
+		assert_int_equal(h.verdict, HEALTH_GOOD);
+		assert_int_equal(health_next(&h, &check), now + 10000);
+	}
+	health_start(&h, &check, 0);
+	health_sent(&h);
+	health_skipped(&h, &check, 0);
+	assert_int_equal(health_next(&h, &check), 100);
+}
+
 static void early_attempts_come_soon_but_do_not_make_it_bad_sooner(void **state)
 {
 	(void)state;
@@ -108,6 +124,7 @@ int main(void)
 		cmocka_unit_test(one_hit_makes_it_good),
 		cmocka_unit_test(it_turns_bad_after_failure_threshold_misses_in_a_row),
 		cmocka_unit_test(a_hit_between_misses_starts_the_count_anew),
+		cmocka_unit_test(an_attempt_that_could_not_be_made_counts_as_neither),
 		cmocka_unit_test(early_attempts_come_soon_but_do_not_make_it_bad_sooner),
 		cmocka_unit_test(success_threshold_is_counted_in_a_row),
 		cmocka_unit_test(a_check_by_notification_is_never_due),

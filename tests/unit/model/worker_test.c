@@ -451,6 +451,24 @@ static void notified(struct bench *b, unsigned bits)
 	tell(b, e);
 }
 
+static void a_check_that_podvisor_could_not_make_is_told_and_not_held_against_it(void **state)
+{
+	struct bench *b = *state;
+	b->config.liveness = (struct config_check){
+		.kind = CHECK_EXEC, .interval = 1000, .success_threshold = 1, .failure_threshold = 1};
+	started(b);
+	expect(b, EFFECT_WORKER_CHECK);
+	struct event e = {.kind = EVENT_WORKER_CHECKED, .text = "no pipe: Too many open files"};
+	e.checked.probe = PROBE_LIVENESS;
+	e.checked.shortage = true;
+	tell(b, e);
+	expect_state(b, WORKER_READY);
+	const struct journal_entry *told = journal_get(&b->journal, b->journal.last_seq);
+	assert_string_equal(told->text, "its liveness check could not be made: no pipe: Too many open files");
+	b->turn.now += 1000;
+	expect(b, EFFECT_WORKER_CHECK);
+}
+
 static void a_watchdog_that_is_not_fed_restarts_it(void **state)
 {
 	struct bench *b = *state;
@@ -993,6 +1011,7 @@ int main(void)
 		TEST(a_start_that_is_asked_for_while_it_stops_is_not_lost),
 		TEST(a_stop_that_is_asked_for_during_back_off_holds),
 		TEST(a_bad_liveness_check_restarts_it_even_when_it_exits_with_0),
+		TEST(a_check_that_podvisor_could_not_make_is_told_and_not_held_against_it),
 		TEST(a_watchdog_that_is_not_fed_restarts_it),
 		TEST(a_ping_that_was_under_way_saves_it),
 		TEST(a_starved_worker_s_watchdog_is_stretched_once_and_told),
