@@ -58,7 +58,8 @@ SHIM := $(if $(call sources,shim),$(BUILD)/podvisor-shim)
 UNIT := $(call tests,unit/*/*_test.c)
 SIM := $(if $(wildcard tests/sim/*.c),$(BUILD)/tests/sim/sim)
 INTEGRATION := $(call tests,integration/*_test.c)
-FIXTURES := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c))
+FIXTURES := $(patsubst tests/fixtures/%.c,$(BUILD)/fixtures/%,$(wildcard tests/fixtures/*.c)) \
+	$(patsubst tests/fixtures/preload/%.c,$(BUILD)/fixtures/%.so,$(wildcard tests/fixtures/preload/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(call tests,fuzz/*_fuzz.c)
 SUPPORT := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %_test.c,$(wildcard tests/integration/*.c)))
@@ -69,7 +70,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e asan valgrind tidy tidy-all tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e faults asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -101,6 +102,8 @@ integration: ## Ports and runtime parts against the real kernel, PostgreSQL and 
 	$(SUITES) integration
 e2e: ## The real binary, from outside (pytest; ONLY=expression picks some)
 	$(SUITES) e2e
+faults: ## Every call that podvisor makes in a life fails once (make test takes a sample of them)
+	FAULTS_ALL=1 ONLY=test_faults $(SUITES) e2e
 asan: ## Unit, sim, integration and end-to-end tests under AddressSanitizer and UBSan
 	$(SUITES) asan-unit asan-sim asan-integration asan-e2e
 valgrind: ## The same under valgrind
@@ -204,6 +207,9 @@ $(BUILD)/tests/integration/%_test: tests/integration/%_test.c $(SUPPORT) $(LIBS)
 $(BUILD)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) $< -o $@ -pie
+$(BUILD)/fixtures/%.so: tests/fixtures/preload/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -shared $< -o $@
 # Small and static, as what they stand for: their own weight must not be measured.
 $(BUILD)/bench/%: tests/bench/%.c tests/bench/stamp.h
 	@mkdir -p $(@D)

@@ -167,7 +167,7 @@ class Pod:
         if isinstance(config, dict):
             full = dict(config)
             if self.own_control:
-                full.setdefault("control", {"listen": "none", "socket": str(self.path / "control.sock")})
+                full["control"] = {"listen": "none", "socket": str(self.path / "control.sock"), **config.get("control", {})}
             full["shutdown"] = {"termination_log": str(self.termination), **config.get("shutdown", {})}
             config = json.dumps(full, indent=1)
         self.file.write_text(config or "")
@@ -249,8 +249,11 @@ class Pod:
 
     def worker(self, name):
         """What the API says of a worker."""
-        socket = await_true("the control socket", lambda: (self.path / "control.sock").exists() and self.path / "control.sock")
-        return exchange(UnixConnection(socket, DEADLINE_S), "GET", f"/api/v1/workers/{name}").json()["workers"][0]
+        await_true("the control socket", lambda: (self.path / "control.sock").exists())
+        return self.ask("GET", f"/api/v1/workers/{name}").json()["workers"][0]
+
+    def ask(self, method, target):
+        return exchange(UnixConnection(self.path / "control.sock", DEADLINE_S), method, target)
 
     # ---- its processes ----
 
