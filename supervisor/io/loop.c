@@ -88,6 +88,12 @@ static int try_descriptors(void)
 	return 0;
 }
 
+static void start_turns(struct loop *l)
+{
+	uv_prepare_start(&l->prepare, on_prepare);
+	uv_check_start(&l->check, on_check);
+}
+
 int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err)
 {
 	*l = (struct loop){0};
@@ -103,8 +109,7 @@ int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *er
 	uv_idle_init(&l->uv, &l->again);
 	uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
 	l->prepare.data = l->check.data = l->wake.data = l;
-	uv_prepare_start(&l->prepare, on_prepare);
-	uv_check_start(&l->check, on_check);
+	start_turns(l);
 	return 0;
 }
 
@@ -151,21 +156,20 @@ static void do_nothing(uv_work_t *work)
 	(void)work;
 }
 
-static void on_nothing_done(uv_work_t *work, int status)
-{
-	(void)work;
-	(void)status;
-}
-
 /* libuv makes its threads when it gets the first work, and aborts when it cannot. At the start that is a sentence;
  * later, when workers have used up what the pod may have of processes, it would be podvisor's death. */
 int loop_open_pool(struct loop *l, struct err *err)
 {
+	uv_work_t first;
 	size_t n = pool_size();
 	int rc = try_threads(n);
-	rc = rc ? rc : uv_queue_work(&l->uv, &l->first_work, do_nothing, on_nothing_done);
+	rc = rc ? rc : uv_queue_work(&l->uv, &first, do_nothing, NULL);
 	if (rc < 0)
 		return err_set(err, rc, "no room for %zu threads: %s", n, strerror(-rc));
+	uv_prepare_stop(&l->prepare);
+	uv_check_stop(&l->check);
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	start_turns(l);
 	return 0;
 }
 

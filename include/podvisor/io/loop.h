@@ -21,7 +21,6 @@ struct loop {
 	uv_prepare_t prepare; /* runs after timers, before poll */
 	uv_check_t check; /* runs right after poll */
 	uv_timer_t wake;
-	uv_work_t first_work; /* of loop_open_pool */
 	uv_idle_t again; /* keeps poll from waiting while something is left to take */
 	struct event *queue; /* owned ring */
 	size_t head, count, cap;
@@ -35,8 +34,8 @@ struct loop {
 /* turn is called whenever there are events to take, loop_wake_at came due or
  * loop_ask was called; it takes them with loop_take. */
 int loop_init(struct loop *l, void (*turn)(void *ctx), void *ctx, struct err *err) MUST_CHECK;
-/* Has libuv make the threads of its pool now. Without it they are made for the first work, and podvisor aborts when
- * they cannot be. -EAGAIN with a sentence. */
+/* Has libuv make the threads of its pool now: without it they are made for the first work, and podvisor aborts when
+ * they cannot be. Right after loop_init, when nothing else is on the loop. -EAGAIN with a sentence. */
 int loop_open_pool(struct loop *l, struct err *err) MUST_CHECK;
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
