@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "podvisor/base/panic.h"
 #include "podvisor/base/signals.h"
 #include "podvisor/cli/cli.h"
 #include "podvisor/cli/version.h"
@@ -598,12 +599,19 @@ static void open_missing_stdio(void)
 		close(fd);
 }
 
+static void end_at_once(const char *why)
+{
+	dprintf(STDERR_FILENO, "podvisor: %s\n", why);
+	_exit(EXIT_DEFECT);
+}
+
 int main(int argc, char **argv)
 {
 	bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
 	/* The kernel drops what would kill PID 1, until there is a handler or it is blocked (kernel's sig_ignored). */
 	if (runs)
 		hold_signals();
+	panic_handler = end_at_once;
 	open_missing_stdio();
 	return cli_main(argc, argv, run);
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "podvisor/base/panic.h"
+
 /* The key stands beside the pointer: sifting touches the heap alone, and a
  * deadline that was moved later keeps its old key until that comes up. */
 struct entry {
@@ -130,7 +132,7 @@ static void make_room(struct deadlines *ds)
 	size_t cap = ds->cap ? ds->cap * 2 : 64;
 	struct entry *heap = realloc(ds->heap, cap * sizeof(*heap));
 	if (!heap)
-		abort();
+		panic("out of memory");
 	ds->heap = heap;
 	ds->cap = cap;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "podvisor/base/panic.h"
+
 enum { FINI_PATIENCE_MS = 1000 };
 
 static int64_t read_clock_ms(clockid_t id)
@@ -223,7 +225,7 @@ static void grow(struct loop *l)
 	size_t cap = l->cap ? l->cap * 2 : 64;
 	struct event *queue = cap > LOOP_EVENTS_MAX ? NULL : malloc(cap * sizeof(*queue));
 	if (!queue)
-		abort();
+		panic(cap > LOOP_EVENTS_MAX ? "too many events in one turn" : "out of memory");
 	for (size_t i = 0; i < l->count; i++)
 		queue[i] = l->queue[(l->head + i) % l->cap];
 	free(l->queue);

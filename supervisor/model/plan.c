@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "podvisor/base/panic.h"
+
 static const char *const effect_names[EFFECT_KIND_COUNT] = {
 #define EFFECT_NAME(id, name) [id] = name,
 	EFFECT_KINDS(EFFECT_NAME)
@@ -38,7 +40,7 @@ static struct effect *plan_grow(struct plan *p)
 		size_t cap = p->cap ? p->cap * 2 : 32;
 		struct effect *effects = realloc(p->effects, cap * sizeof(*effects));
 		if (!effects)
-			abort();
+			panic("out of memory");
 		p->effects = effects;
 		p->cap = cap;
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
+#include "podvisor/base/panic.h"
 #include "podvisor/io/process.h"
 #include "podvisor/io/remove_tree.h"
 #include "podvisor/io/tree_usage.h"
@@ -330,7 +331,7 @@ static struct run *run_new(struct browsers *b, const struct effect *e)
 	const struct browser *browser = &b->context->world->browsers[e->slot];
 	struct run *r = calloc(1, sizeof(*r));
 	if (!r)
-		abort(); /* as plan_add: a launch must not be forgotten silently */
+		panic("out of memory");
 	r->owner = b;
 	r->instance = &b->instances[e->slot];
 	r->run = e->run;
@@ -411,7 +412,7 @@ static void clean(struct run *r)
 	if (!r->launch.directory[0])
 		on_removed(r, &nothing);
 	else if (remover_start(r->owner->remover, r->launch.directory, r->launch.trash, on_removed, r) < 0)
-		abort();
+		panic("out of memory");
 }
 
 static void probe(struct run *r, int64_t value)

@@ -206,8 +206,9 @@ def judge(life, function, limit):
     sentences = ("out of memory", os.strerror(failure)) if failure == errno.ENOMEM else (os.strerror(failure),)
     if (early or named) and fired and not any(sentence in text for sentence in sentences):
         problems.append("nobody says why")
-    if life.pod.marked():
+    if not early and life.pod.marked():
         problems.append("something is left behind")
+    await_true("the end of all", lambda: not life.pod.marked())  # when podvisor has ended, the shims do it
     life.pod.clean_up()
     return [*problems, text[-3000:]] if problems else []
 

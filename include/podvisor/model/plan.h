@@ -69,9 +69,7 @@ void plan_init(struct plan *p);
 void plan_fini(struct plan *p);
 /* Empties the list for another turn, keeping its memory. */
 void plan_clear(struct plan *p);
-/* Appends an effect. Out of memory podvisor cannot keep its promises, and a
- * supervisor that silently forgets to stop a worker is worse than one that
- * ends: it aborts, and the shims end their workers. */
+/* Appends an effect. Out of memory it ends podvisor, see base/panic.h. */
 void plan_add(struct plan *p, enum effect_kind kind, uint32_t slot, uint64_t run, int64_t value, const char *fmt, ...)
 	PRINTF_LIKE(6, 7);
 /* Asks to be woken at that point, or earlier if somebody else asked so. */
