@@ -5,11 +5,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 
 import pytest
 
-from supervised import TREE, await_true, built, fields_of, pods, workers
+from supervised import TREE, await_true, built, pods, workers
 
 NOTIFY = shutil.which("systemd-notify")
 pytestmark = [built, pytest.mark.skipif(not NOTIFY, reason="systemd-notify is not installed")]
@@ -47,8 +46,7 @@ def test_the_sender_is_told_that_its_message_was_taken(pods):
     script = "for i in 1 2 3 4 5; do say STATUS=$i; done; say --ready; echo taken; sleep 1000"
     pod = pods(workers(one={"command": says(script), "readiness": {"notify": True}}))
     pod.log("one", "^taken$", own=False)
-    pod.settle()
-    assert pod.state("one") == "ready"
+    pod.ready("one")
     assert pod.stop() == 0
 
 
@@ -80,6 +78,7 @@ def test_strange_messages_are_ignored(pods):
            "print('sent', flush=True)\nimport signal; signal.pause()\n")
     pod = pods(workers(one={"command": ["/usr/bin/python3", "-c", odd], "readiness": {"notify": True}}))
     pod.log("one", "^sent$", own=False)
+    pod.log("one", "^running: pid")
     pod.settle()
     assert pod.find("one", "^ready") == [] and pod.state("one") == "running"
     assert len(pod.find("one", "^starting")) == 1
@@ -89,6 +88,7 @@ def test_strange_messages_are_ignored(pods):
 def test_without_notify_in_the_checks_a_worker_may_speak_all_the_same(pods):
     pod = pods(workers(one={"command": says('say --ready --status="idle"; echo said; sleep 1000')}))
     pod.log("one", "^said$", own=False)
+    pod.ready("one")
     assert pod.worker("one")["status_text"] == "idle" and pod.worker("one")["state"] == "ready"
     assert pod.stop() == 0
 
@@ -99,10 +99,11 @@ def test_a_new_run_begins_unready_and_without_a_status(pods):
                             "readiness": {"notify": True}}), **gates("end"))
     pod.ready("one")
     let_go(pod, "end")
-    pod.log("one", "^again$", own=False)
+    again = pod.log("one", "^again$", own=False)
+    pod.log("one", "^running: pid .*not ready yet", count=2)
     pod.settle()
     told = pod.worker("one")
-    assert (told["state"], told["status_text"]) == ("running", "")
+    assert (told["state"], told["status_text"]) == ("running", "") and not pod.find("one", "^ready", after=again.index)
     assert pod.stop() == 0
 
 
@@ -143,6 +144,96 @@ def test_a_stop_that_is_not_extended_in_time_is_over(pods):
     assert pod.find("one", "SIGKILL to everything it started: its stop time-out is over")
 
 
+def test_a_start_takes_as_long_as_it_is_extended(pods):
+    script = extends(10, 12) + "say --ready; sleep 1000"
+    pod = pods(workers(one={"command": says(script), "readiness": {"notify": True},
+                            "startup": {"notify": True, "interval": "1s", "timeout": "1s", "failure_threshold": 1}}))
+    pod.ready("one")
+    assert len(pod.find("one", "^starting")) == 1 and not pod.find("one", "^stopping")
+    assert pod.stop() == 0
+
+
+def test_a_start_that_is_not_extended_in_time_is_over(pods):
+    script = "say EXTEND_TIMEOUT_USEC=1500000; echo asked; sleep 1000"
+    pod = pods(workers(one={"command": says(script), "startup": {"notify": True, "interval": "1s", "timeout": "1s",
+                                                                 "failure_threshold": 1}}))
+    pod.log("one", "^asked$", own=False)
+    pod.log("one", "^stopping: its startup check failed")
+    pod.log("one", "^starting: run", count=2)
+    assert pod.find("one", "^ready") == []
+    assert pod.stop() == 0
+
+
+def test_a_start_without_a_word_is_over_at_its_time_out(pods):
+    pod = pods(workers(one={"command": [TREE], "startup": {"notify": True, "interval": "300ms", "timeout": "300ms",
+                                                           "failure_threshold": 1}}))
+    pod.log("one", "^stopping: its startup check failed")
+    assert pod.stop() == 0
+
+
+# ---- TEST-20: MAINPID games ----
+
+def main_pid(pod):
+    return pod.worker("one")["pid"]
+
+
+GAMES = """
+sleep 1000 & inside=$!
+say --ready; echo "inside $inside"
+go inside; say MAINPID=$inside; echo told
+go back; say MAINPID=$$; echo told
+for bad in 0 -1 1 1073741824 nonsense; do say MAINPID=$bad; done; echo told
+go outside; read -r outside < own-pid; say MAINPID=$outside; echo told
+wait
+"""
+
+
+def test_the_main_process_is_the_one_that_the_worker_names_among_its_own(pods):
+    pod = pods(workers(one={"command": says(GAMES), "readiness": {"notify": True}}, other=[TREE]), **gates("inside", "back", "outside"))
+    first = pod.ready("one")
+    inside = int(pod.log("one", "^inside ", own=False).msg.split()[1])
+
+    def told(name=None):
+        seen = len(pod.lines) - 1
+        if name:
+            let_go(pod, name)
+        return pod.log("one", "^told$", seen, own=False)
+
+    told("inside")
+    await_true("the named process is the main one", lambda: main_pid(pod) == inside)
+    told("back")
+    pod.log("one", "^told$", own=False, count=3)
+    pod.settle()
+    assert main_pid(pod) == first, "none of the bad ones was taken"
+    (pod.path / "own-pid").write_text(f"{pod.ready('other')}\n")
+    told("outside")
+    pod.settle()
+    assert main_pid(pod) == first, "a process of another worker"
+    assert len(pod.find("one", "^starting")) == 1
+    assert pod.stop() == 0
+
+
+def test_the_run_is_as_long_as_the_process_that_was_named(pods):
+    """A daemon that forks: its first process ends, the worker does not."""
+    script = "bash -c 'read -r x < own-end; exit 7' & say MAINPID=$! ; say --ready; echo leaving; exit 0"
+    pod = pods(workers(one={"command": says(script), "readiness": {"notify": True}, "restart": {"policy": "never"}}), **gates("end"))
+    pod.log("one", "^leaving$", own=False)
+    pod.settle()
+    assert pod.state("one") == "ready"
+    let_go(pod, "end")
+    pod.log("one", "^failed: exited with code 7")
+    assert pod.stop() == 0
+
+
+def test_signals_go_to_the_process_that_was_named(pods):
+    named = "trap 'echo named; exit 0' TERM; echo up; while :; do sleep 1000 & wait; done"
+    script = f"trap 'echo first' TERM; bash -c \"{named}\" & say MAINPID=$! --ready; echo told; while :; do wait; done"
+    pod = pods(workers(one={"command": says(script), "readiness": {"notify": True}}))
+    pod.log("one", "^told$", own=False), pod.log("one", "^up$", own=False)
+    assert pod.stop() == 0
+    assert "named" in pod.output("one") and "first" not in pod.output("one")
+
+
 # ---- TEST-41: restarts of what runs once ----
 
 def test_a_task_that_fails_is_tried_again_as_often_as_its_limit_says(pods):
@@ -152,4 +243,96 @@ def test_a_task_that_fails_is_tried_again_as_often_as_its_limit_says(pods):
     pod.log("one", "^failed: exited with code 1; 3 restarts within 120 s are its limit")
     pod.settle()
     assert (pod.path / "own-tries").read_text() == "aaaa", "one start and three restarts"
+    assert pod.stop() == 0
+
+
+# ---- TEST-59: RELOADING ----
+
+RELOADS = """
+code=88
+reload() { say RELOADING=1 --status="Adding 11"; code=$((code + 11)); go on; say --ready --status="Back"; echo reloaded; }
+leave() { say STOPPING=1 --status="Adding 7"; code=$((code + 7)); left=1; }
+trap reload HUP; trap leave TERM
+say --ready; echo up
+while [ -z "$left" ]; do sleep 0.05; done
+exit $((code + 3))
+"""
+
+
+def test_a_worker_that_reloads_itself_stays_ready_and_says_so(pods):
+    pod = pods(workers(one={"command": says(RELOADS), "readiness": {"notify": True}, "restart": {"policy": "never"}}), **gates("on"))
+    pod.log("one", "^up$", own=False)
+    pid = pod.ready("one")
+    os.kill(pid, signal.SIGHUP)
+    pod.log("one", "^ready: pid [0-9]+, reloading$")
+    assert pod.worker("one")["status_text"] == "Adding 11" and pod.worker("one")["state"] == "ready"
+    let_go(pod, "on")
+    pod.log("one", "^reloaded$", own=False)
+    await_true("it is done", lambda: pod.worker("one")["reason"] == f"pid {pid}")
+    assert pod.stop() == 0
+    assert pod.find("one", "exited with code 109"), "each step was taken"
+
+
+@pytest.mark.parametrize("restart, starts", [({"policy": "never"}, 1),
+                                             ({"policy": "on-failure", "limit": {"count": 1}, "backoff": {"initial": "1ms"}}, 2)])
+def test_a_worker_that_ends_while_it_reloads_does_not_linger(pods, restart, starts):
+    pod = pods(workers(one={"command": says("say --ready; say RELOADING=1; exit 1"), "readiness": {"notify": True},
+                            "restart": restart}))
+    pod.log("one", "^failed: exited with code 1")
+    assert len(pod.find("one", "^starting")) == starts
+    assert len(pod.find("one", "^ready: .*reloading")) == starts
+    assert pod.stop() == 0
+
+
+def test_a_worker_that_is_killed_while_it_reloads_does_not_linger(pods):
+    pod = pods(workers(one={"command": says("ulimit -c 0; say --ready; say RELOADING=1; sleep 1000"), "readiness": {"notify": True},
+                            "restart": {"policy": "never"}}))
+    pid = int(re.search(r"\d+", pod.log("one", "^ready: .*reloading").msg)[0])
+    os.kill(pid, signal.SIGABRT)
+    pod.log("one", "^failed: killed by SIGABRT")
+    assert pod.stop() == 0
+
+
+# ---- the rest of sd_notify(3) ----
+
+def test_a_worker_that_says_that_it_stops_is_not_restarted_before_it_has(pods):
+    pod = pods(workers(one={"command": says("say --ready; say STOPPING=1; go on; exit 0"), "readiness": {"notify": True},
+                            "liveness": {"notify": True, "timeout": "200ms"}, "stop": {"timeout": "1m"},
+                            "restart": {"policy": "never"}}), **gates("on"))
+    pod.log("one", "^stopping: it says that it is stopping")
+    let_go(pod, "on")
+    pod.log("one", "^stopped: exited with code 0")
+    assert not pod.find("one", "WATCHDOG")
+    assert pod.stop() == 0
+
+
+def test_a_worker_may_ask_to_be_treated_as_hung(pods):
+    pod = pods(workers(one={"command": says("say --ready; say WATCHDOG=trigger; sleep 1000"), "readiness": {"notify": True},
+                            "liveness": {"notify": True, "timeout": "1h"}}))
+    pod.log("one", "^stopping: .*WATCHDOG=trigger")
+    pod.log("one", "^starting: run", count=2)
+    assert pod.stop() == 0
+
+
+def test_a_worker_may_change_its_watchdog(pods):
+    pod = pods(workers(one={"command": says("say --ready; say WATCHDOG_USEC=300000; say WATCHDOG=1; sleep 1000"),
+                            "readiness": {"notify": True}, "liveness": {"notify": True, "timeout": "1h"}}))
+    pod.log("one", "^stopping: no WATCHDOG=1 for 300 ms")
+    assert pod.stop() == 0
+
+
+def test_the_error_that_a_worker_names_is_told_with_its_end(pods):
+    pod = pods(workers(one={"command": says('say ERRNO=28 --status="the disk is full"; exit 1'), "restart": {"policy": "never"}}))
+    assert "No space left on device" in pod.log("one", "^failed: exited with code 1").msg
+    assert pod.stop() == 0
+
+
+def test_descriptors_that_a_worker_wants_kept_are_refused_and_closed(pods):
+    """The pipe's other end sees that nobody holds it."""
+    keep = ("import os, socket\nr, w = os.pipe()\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+            "s.connect(chr(0) + os.environ['NOTIFY_SOCKET'][1:])\nsocket.send_fds(s, [b'FDSTORE=1\\nFDNAME=one'], [w])\nos.close(w)\n"
+            "print('closed', os.read(r, 1), flush=True)\nimport signal; signal.pause()\n")
+    pod = pods(workers(one=["/usr/bin/python3", "-c", keep]))
+    pod.log("one", "^closed b''$", own=False)
+    pod.log("one", "FDSTORE")
     assert pod.stop() == 0
