@@ -173,7 +173,7 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 	for (size_t i = 0; i < config->n_depends_on && gate.may_start; i++)
 		gate.may_start =
 			world_is_available(w, worker->source, config->depends_on[i], gate.why, sizeof(gate.why));
-	const struct worker *straggler = gate.may_start ? find_straggler(w, worker) : NULL;
+	const struct worker *straggler = gate.may_start && !worker_is_up(worker) ? find_straggler(w, worker) : NULL;
 	if (straggler) {
 		gate.may_start = false;
 		snprintf(gate.why, sizeof(gate.why), "worker:%s, which restarts with it, is still up", straggler->name);

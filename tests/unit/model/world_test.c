@@ -389,6 +389,24 @@ static void instances_that_a_reload_removes_do_not_count_while_they_end(void **s
 	world_free(w);
 }
 
+static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"on_dependency_loss\":\"pause\"},"
+					   "\"b\":{\"command\":[\"x\"],\"restart_with\":[\"a\"]}"));
+	settle(w, 1);
+	struct event stop = {.kind = EVENT_ASKED_STOP, .slot = find(w, "b")->slot};
+	world_apply(w, &stop, 10);
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, 10, &plan);
+	reconcile(w, 10, &plan);
+	plan_fini(&plan);
+	assert_int_equal(find(w, "b")->state, WORKER_STOPPING);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	world_free(w);
+}
+
 static void a_critical_worker_that_a_reload_removes_does_not_end_the_pod(void **state)
 {
 	(void)state;
@@ -631,6 +649,7 @@ int main(void)
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
+		cmocka_unit_test(a_partner_that_stops_is_no_dependency_that_is_lost),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
