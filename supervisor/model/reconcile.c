@@ -166,6 +166,30 @@ static const struct worker *find_straggler(const struct world *w, const struct w
 	return NULL;
 }
 
+/* The same instance, still there under the name that a reload has taken from it: "x" was "x.0", or the reverse. */
+static const struct worker *find_predecessor(const struct world *w, const struct worker *worker)
+{
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *other = &w->workers[i];
+		if (other->config && other->removed && worker_is_up(other) && other->instance == worker->instance &&
+			strcmp(other->config->name, worker->config->name) == 0)
+			return other;
+	}
+	return NULL;
+}
+
+/* Who has to be down before it starts; why says for which reason. */
+static void wait_for_others(const struct world *w, const struct worker *worker, struct worker_gate *gate)
+{
+	const struct worker *straggler = find_straggler(w, worker), *predecessor = find_predecessor(w, worker);
+	gate->may_start = !straggler && !predecessor;
+	if (straggler)
+		snprintf(gate->why, sizeof(gate->why), "worker:%s, which restarts with it, is still up",
+			straggler->name);
+	else if (predecessor)
+		snprintf(gate->why, sizeof(gate->why), "worker:%s, which it replaces, is still up", predecessor->name);
+}
+
 static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 {
 	struct worker_gate gate = {.may_start = true, .may_stop = true};
@@ -173,11 +197,8 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 	for (size_t i = 0; i < config->n_depends_on && gate.may_start; i++)
 		gate.may_start =
 			world_is_available(w, worker->source, config->depends_on[i], gate.why, sizeof(gate.why));
-	const struct worker *straggler = gate.may_start && !worker_is_up(worker) ? find_straggler(w, worker) : NULL;
-	if (straggler) {
-		gate.may_start = false;
-		snprintf(gate.why, sizeof(gate.why), "worker:%s, which restarts with it, is still up", straggler->name);
-	}
+	if (gate.may_start && !worker_is_up(worker))
+		wait_for_others(w, worker, &gate);
 	enum drain_state from = worker_stop_of(worker)->phase == STOP_ON_TERM ? DRAIN_LAME_DUCK : DRAIN_STOPPING;
 	gate.shutdown = w->drain.shutdown && w->drain.state >= from;
 	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);

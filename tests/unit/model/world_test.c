@@ -389,6 +389,26 @@ static void instances_that_a_reload_removes_do_not_count_while_they_end(void **s
 	world_free(w);
 }
 
+static void a_change_between_one_instance_and_several_starts_none_beside_its_predecessor(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"],\"instances\":2}"));
+	settle(w, 1);
+	reload(w, WORKERS("\"a\":{\"command\":[\"x\"]}"), 0);
+	struct plan plan;
+	plan_init(&plan);
+	reconcile(w, 100, &plan);
+	for (size_t i = 0; i < plan.count; i++)
+		assert_int_equal(plan.effects[i].kind, EFFECT_WORKER_SIGNAL);
+	for (size_t i = 0; i < plan.count; i++)
+		answer(w, &plan.effects[i], 100);
+	plan_fini(&plan);
+	settle(w, 100);
+	assert_int_equal(world_find_worker(w, "a.0"), -1);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	world_free(w);
+}
+
 static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
 {
 	(void)state;
@@ -649,6 +669,7 @@ int main(void)
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
+		cmocka_unit_test(a_change_between_one_instance_and_several_starts_none_beside_its_predecessor),
 		cmocka_unit_test(a_partner_that_stops_is_no_dependency_that_is_lost),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
