@@ -213,11 +213,12 @@ static void plan_browser(struct world *w, struct browser *browser, struct turn *
 {
 	char why[160] = "podvisor is stopping";
 	struct config_ref volume = browser->config->volume_ref;
+	bool hurried = w->drain.signals >= 3;
 	bool leave = w->drain.shutdown && w->drain.state != DRAIN_SERVING &&
-		     !is_needed(w, THING_BROWSER, browser->config->name);
+		     (hurried || !is_needed(w, THING_BROWSER, browser->config->name));
 	bool may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));
 	browser_plan(browser, may_run, why, &w->next_run, t);
-	if (w->drain.signals < 3)
+	if (!hurried)
 		return;
 	browser_hurry(browser, t);
 	browser_plan(browser, may_run, why, &w->next_run, t);

@@ -427,6 +427,47 @@ static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
 	world_free(w);
 }
 
+static const struct effect *find_effect(const struct plan *plan, enum effect_kind kind)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->effects[i].kind == kind)
+			return &plan->effects[i];
+	return NULL;
+}
+
+static void a_third_signal_kills_a_browser_that_a_worker_still_needs(void **state)
+{
+	(void)state;
+	struct world *w = world_of("{\"volumes\":{\"v\":{\"path\":\"/v\",\"size\":\"1Mi\"}},"
+				   "\"browsers\":{\"c\":{\"volume\":\"v\"}},"
+				   "\"workers\":{\"a\":{\"command\":[\"x\"],\"depends_on\":[\"browser:c\"]}}}");
+	struct plan plan;
+	plan_init(&plan);
+	struct event e = {.kind = EVENT_VOLUME_PREPARED};
+	world_apply(w, &e, 1);
+	reconcile(w, 1, &plan);
+	e = (struct event){.kind = EVENT_BROWSER_STARTED, .run = w->browsers[0].run, .pid = 7};
+	world_apply(w, &e, 1);
+	for (int rung = 0; rung < RUNG_COUNT; rung++) {
+		e = (struct event){.kind = EVENT_BROWSER_ANSWERED, .run = w->browsers[0].run};
+		e.browser.rung = (enum rung)rung;
+		e.browser.ok = true;
+		e.browser.port = 9;
+		world_apply(w, &e, 1);
+	}
+	settle(w, 1);
+	assert_true(worker_is_up(find(w, "a")));
+	for (int i = 1; i <= 3; i++) {
+		e = (struct event){.kind = EVENT_ASKED_SHUTDOWN, .count = i};
+		world_apply(w, &e, 10);
+	}
+	reconcile(w, 10, &plan);
+	assert_non_null(find_effect(&plan, EFFECT_WORKER_KILL));
+	assert_non_null(find_effect(&plan, EFFECT_BROWSER_KILL));
+	plan_fini(&plan);
+	world_free(w);
+}
+
 static void a_critical_worker_that_a_reload_removes_does_not_end_the_pod(void **state)
 {
 	(void)state;
@@ -671,6 +712,7 @@ int main(void)
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
 		cmocka_unit_test(a_change_between_one_instance_and_several_starts_none_beside_its_predecessor),
 		cmocka_unit_test(a_partner_that_stops_is_no_dependency_that_is_lost),
+		cmocka_unit_test(a_third_signal_kills_a_browser_that_a_worker_still_needs),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
 		cmocka_unit_test(a_worker_that_is_configured_again_while_it_stops_comes_back),
 		cmocka_unit_test(a_reload_that_cannot_be_done_changes_nothing),
