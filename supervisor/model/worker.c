@@ -188,10 +188,11 @@ void worker_reconfigure(struct worker *w, struct config *source, const struct co
 	if (same)
 		return;
 	restart_forget(&w->restart);
+	w->spread_until = 0;
 	if (worker_is_up(w)) {
 		w->again = true;
 		w->cause = CAUSE_RELOAD;
-	} else if (w->wanted && worker_is_final(w)) {
+	} else if (w->wanted && (worker_is_final(w) || w->state == WORKER_BACKOFF)) {
 		worker_enter(w, WORKER_WAITING, t, "its configuration changed");
 	}
 }

@@ -409,6 +409,22 @@ static void a_change_between_one_instance_and_several_starts_none_beside_its_pre
 	world_free(w);
 }
 
+static void a_worker_whose_configuration_was_mended_does_not_wait_for_its_back_off(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	end(w, "a", 0x100, 10);
+	settle(w, 10);
+	end(w, "a", 0x100, 20);
+	settle(w, 20);
+	assert_int_equal(find(w, "a")->state, WORKER_BACKOFF);
+	reload(w, WORKERS("\"a\":{\"command\":[\"y\"]}"), 0);
+	settle(w, 20);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	world_free(w);
+}
+
 static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
 {
 	(void)state;
@@ -711,6 +727,7 @@ int main(void)
 		cmocka_unit_test(more_instances_start_and_fewer_stop),
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
 		cmocka_unit_test(a_change_between_one_instance_and_several_starts_none_beside_its_predecessor),
+		cmocka_unit_test(a_worker_whose_configuration_was_mended_does_not_wait_for_its_back_off),
 		cmocka_unit_test(a_partner_that_stops_is_no_dependency_that_is_lost),
 		cmocka_unit_test(a_third_signal_kills_a_browser_that_a_worker_still_needs),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
