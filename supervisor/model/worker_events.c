@@ -65,6 +65,8 @@ static ms_t start_span(const struct config_check *startup)
 
 static void on_started(struct worker *w, const struct event *e, struct turn *t)
 {
+	if (w->started_at)
+		return;
 	w->pid = worker_current_run(w)->pid = e->pid;
 	w->started_at = worker_current_run(w)->started_at = t->now;
 	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
@@ -87,6 +89,8 @@ static void count_exit(struct worker *w, int status)
 static void on_exited(struct worker *w, const struct event *e, struct turn *t)
 {
 	struct worker_run *run = worker_current_run(w);
+	if (w->main_ended)
+		return;
 	run->exited = true;
 	run->status = e->exited.status;
 	run->cpu_us = e->exited.cpu_us;

@@ -934,6 +934,35 @@ static void after_a_database_came_back_the_start_is_spread(void **state)
 
 /* ---- every pair ---- */
 
+static void a_start_that_is_told_twice_is_one_start(void **state)
+{
+	struct bench *b = *state;
+	b->config.readiness = (struct config_check){.kind = CHECK_TCP, .interval = 1000, .success_threshold = 1};
+	started(b);
+	expect(b, EFFECT_WORKER_CHECK);
+	checked(b, PROBE_READINESS, true);
+	b->turn.now += 500;
+	tell(b, (struct event){.kind = EVENT_WORKER_STARTED, .pid = 42});
+	expect_state(b, WORKER_READY);
+	assert_int_equal(b->worker.started_at, b->turn.now - 500);
+}
+
+static void an_end_that_is_told_twice_is_one_end(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	b->turn.now += 1000;
+	struct event e = {.kind = EVENT_WORKER_EXITED};
+	e.exited.status = 0x100;
+	tell(b, e);
+	b->turn.now += 60000; /* what is left of it takes its time */
+	tell(b, e);
+	assert_int_equal(b->worker.exits_failed, 1);
+	tell(b, (struct event){.kind = EVENT_WORKER_GONE});
+	const struct worker_run *run = worker_last_run(&b->worker);
+	assert_int_equal(run->ended_at - run->started_at, 1000);
+}
+
 static void an_event_of_an_older_run_changes_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -1041,6 +1070,8 @@ int main(void)
 		TEST(a_dependency_that_is_back_within_the_grace_changes_nothing),
 		TEST(by_default_it_outlives_its_dependencies),
 		TEST(after_a_database_came_back_the_start_is_spread),
+		TEST(a_start_that_is_told_twice_is_one_start),
+		TEST(an_end_that_is_told_twice_is_one_end),
 		TEST(an_event_of_an_older_run_changes_nothing),
 		TEST(every_event_in_every_state_keeps_one_run_at_a_time),
 	};
