@@ -80,8 +80,17 @@ static void tell_fill(struct volume *v, struct turn *t)
 	}
 }
 
+/* A refusal and a release are final, and a second answer is none. */
+static bool is_expected(const struct volume *v, enum event_kind kind)
+{
+	bool first = kind == EVENT_VOLUME_PREPARED || kind == EVENT_VOLUME_REFUSED;
+	return v->state == (first ? VOLUME_PENDING : VOLUME_READY);
+}
+
 void volume_apply(struct volume *v, const struct event *e, struct turn *t)
 {
+	if (!is_expected(v, e->kind))
+		return;
 	switch (e->kind) {
 	case EVENT_VOLUME_PREPARED:
 		v->asked = false;
