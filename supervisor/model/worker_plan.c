@@ -264,8 +264,11 @@ static void plan_checks(struct worker *w, struct turn *t)
 	}
 	plan_check(w, PROBE_READINESS, t);
 	plan_check(w, PROBE_LIVENESS, t);
+	/* The faults first: they may move the deadlines that the others wake up for. */
+	if (plan_faults(w, t))
+		return;
 	plan_progress(w, t);
-	if (plan_faults(w, t) || plan_memory(w, t))
+	if (plan_memory(w, t))
 		return;
 	if (!clock_due(w->watchdog_at, t->now))
 		plan_wake(t->plan, w->watchdog_at);

@@ -682,6 +682,21 @@ static void work_that_stands_still_may_be_reported_only(void **state)
 	expect_state(b, WORKER_READY);
 }
 
+static void a_stall_that_was_stretched_is_looked_at_again_in_time(void **state)
+{
+	struct bench *b = *state;
+	b->config.progress = (struct config_progress){.present = true, .notify = true, .stalled_after = 60000};
+	started(b);
+	b->turn.now += 60000;
+	inspected(b, starved);
+	assert_null(plan(b));
+	assert_string_equal(journal_get(&b->journal, b->journal.last_seq)->what, "stretched");
+	assert_int_equal(b->plan.wake_at, b->turn.now + 60000);
+	b->turn.now = b->plan.wake_at;
+	inspected(b, starved);
+	expect(b, EFFECT_WORKER_SIGNAL);
+}
+
 static void progressed(struct bench *b, bool ok, double value)
 {
 	struct event e = {.kind = EVENT_WORKER_PROGRESSED, .text = "postgres:main is down"};
@@ -1044,6 +1059,7 @@ int main(void)
 		TEST(a_watchdog_that_is_not_fed_restarts_it),
 		TEST(a_ping_that_was_under_way_saves_it),
 		TEST(a_starved_worker_s_watchdog_is_stretched_once_and_told),
+		TEST(a_stall_that_was_stretched_is_looked_at_again_in_time),
 		TEST(a_stopped_worker_is_killed_at_once_for_it_hears_no_signal),
 		TEST(an_inspection_without_an_answer_does_not_save_it),
 		TEST(its_watchdog_begins_when_it_has_started),
