@@ -1,0 +1,293 @@
+/* Every state of a browser against everything that can happen to it: where it
+ * stands after the next turn, and what is planned first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "podvisor/model/browser.h"
+
+static struct config source = {.refs = 1000000};
+static const struct config_browser config = {
+	.name = (char *)"chrome",
+	.health_browser = {.interval = 5000, .timeout = 2000, .failure_threshold = 1},
+	.health_renderer = {.interval = 15000, .timeout = 2000, .failure_threshold = 1},
+	.health_network = {.interval = 60000, .timeout = 5000, .failure_threshold = 1},
+	.start_timeout = 30000,
+};
+
+struct stage {
+	struct browser browser;
+	struct random random;
+	struct journal journal;
+	struct plan plan;
+	struct turn turn;
+	uint64_t next_run;
+	bool may_run;
+};
+
+enum what {
+	STARTED,
+	UNSTARTABLE, /* this time */
+	HOPELESS, /* there is no such program */
+	BROWSER_GOOD,
+	BROWSER_BAD,
+	RENDERER_GOOD,
+	RENDERER_BAD,
+	NETWORK_GOOD,
+	NETWORK_BAD,
+	PAGE_LOST,
+	EXITED,
+	GONE,
+	CLEANED,
+	START,
+	STOP,
+	RESTART,
+	WHAT_COUNT
+};
+
+#define ANSWER(rung_, ok_)                                                                        \
+	{                                                                                         \
+		.kind = EVENT_BROWSER_ANSWERED, .browser = {.rung = rung_, .ok = ok_, .port = 9 } \
+	}
+static const struct {
+	const char *name;
+	struct event event;
+} happenings[WHAT_COUNT] = {
+	[STARTED] = {"started", {.kind = EVENT_BROWSER_STARTED, .pid = 7}},
+	[UNSTARTABLE] = {"unstartable", {.kind = EVENT_BROWSER_UNSTARTABLE, .error = -11}},
+	[HOPELESS] = {"hopeless", {.kind = EVENT_BROWSER_UNSTARTABLE, .error = -2}},
+	[BROWSER_GOOD] = {"browser good", ANSWER(RUNG_BROWSER, true)},
+	[BROWSER_BAD] = {"browser bad", ANSWER(RUNG_BROWSER, false)},
+	[RENDERER_GOOD] = {"renderer good", ANSWER(RUNG_RENDERER, true)},
+	[RENDERER_BAD] = {"renderer bad", ANSWER(RUNG_RENDERER, false)},
+	[NETWORK_GOOD] = {"network good", ANSWER(RUNG_NETWORK, true)},
+	[NETWORK_BAD] = {"network bad", ANSWER(RUNG_NETWORK, false)},
+	[PAGE_LOST] = {"scratch page lost", {.kind = EVENT_BROWSER_PAGE_LOST, .browser = {.own = true}}},
+	[EXITED] = {"exited", {.kind = EVENT_BROWSER_EXITED, .exited = {.status = 0x500}}},
+	[GONE] = {"gone", {.kind = EVENT_BROWSER_GONE}},
+	[CLEANED] = {"cleaned", {.kind = EVENT_BROWSER_CLEANED}},
+	[START] = {"start", {.kind = EVENT_ASKED_BROWSER_START}},
+	[STOP] = {"stop", {.kind = EVENT_ASKED_BROWSER_STOP}},
+	[RESTART] = {"restart", {.kind = EVENT_ASKED_BROWSER_RESTART}},
+};
+
+/* ---- into each state, by its own events ---- */
+
+static void plan(struct stage *s)
+{
+	plan_clear(&s->plan);
+	browser_plan(&s->browser, s->may_run, "volume:chrome is pending", &s->next_run, &s->turn);
+}
+
+static void happens(struct stage *s, enum what what)
+{
+	struct event e = happenings[what].event;
+	e.run = s->browser.run;
+	browser_apply(&s->browser, &e, &s->turn);
+	plan(s);
+}
+
+static void is_waiting(struct stage *s)
+{
+	s->may_run = false;
+	plan(s);
+}
+
+static void is_starting(struct stage *s)
+{
+	plan(s);
+	happens(s, STARTED);
+}
+
+static void is_ready(struct stage *s)
+{
+	is_starting(s);
+	happens(s, BROWSER_GOOD);
+	happens(s, RENDERER_GOOD);
+	happens(s, NETWORK_GOOD);
+}
+
+static void is_stopping(struct stage *s)
+{
+	is_ready(s);
+	happens(s, STOP);
+}
+
+static void is_cleaning(struct stage *s)
+{
+	is_stopping(s);
+	happens(s, GONE);
+}
+
+static void is_replaced(struct stage *s)
+{
+	happens(s, EXITED);
+	happens(s, GONE);
+	happens(s, CLEANED);
+}
+
+/* The second time in a row, for the first is followed by another one at once. */
+static void is_in_back_off(struct stage *s)
+{
+	is_starting(s);
+	is_replaced(s);
+	is_replaced(s);
+}
+
+static void is_stopped(struct stage *s)
+{
+	is_cleaning(s);
+	happens(s, CLEANED);
+}
+
+static void has_failed(struct stage *s)
+{
+	plan(s);
+	happens(s, HOPELESS);
+	happens(s, CLEANED);
+}
+
+static void (*const ways[BROWSER_STATE_COUNT])(struct stage *) = {
+	[BROWSER_WAITING] = is_waiting,
+	[BROWSER_STARTING] = is_starting,
+	[BROWSER_READY] = is_ready,
+	[BROWSER_STOPPING] = is_stopping,
+	[BROWSER_CLEANING] = is_cleaning,
+	[BROWSER_BACKOFF] = is_in_back_off,
+	[BROWSER_STOPPED] = is_stopped,
+	[BROWSER_FAILED] = has_failed,
+};
+
+/* ---- the table ---- */
+
+struct cell {
+	bool set; /* else: it stays, and nothing is planned */
+	enum browser_state next;
+	enum effect_kind effect;
+};
+
+#define NOTHING EFFECT_KIND_COUNT
+#define IS(state)                              \
+	{                                      \
+		true, BROWSER_##state, NOTHING \
+	}
+#define TO(state, effect)                                      \
+	{                                                      \
+		true, BROWSER_##state, EFFECT_BROWSER_##effect \
+	}
+
+static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] = {
+	[BROWSER_WAITING] = {[STOP] = IS(STOPPED)},
+	[BROWSER_STARTING] =
+		{
+			[UNSTARTABLE] = TO(CLEANING, CLEAN),
+			[HOPELESS] = TO(CLEANING, CLEAN),
+			[BROWSER_GOOD] = TO(STARTING, PROBE), /* the next rung */
+			[EXITED] = TO(STOPPING, KILL), /* what it left behind */
+			[GONE] = TO(CLEANING, CLEAN),
+			[STOP] = TO(STOPPING, SIGNAL), /* Browser.close has no answer yet */
+			[RESTART] = TO(STOPPING, SIGNAL),
+		},
+	[BROWSER_READY] =
+		{
+			[UNSTARTABLE] = TO(CLEANING, CLEAN),
+			[HOPELESS] = TO(CLEANING, CLEAN),
+			[BROWSER_BAD] = TO(STOPPING, KILL),
+			[RENDERER_BAD] = TO(READY, PROBE), /* a fresh page has the last word */
+			[NETWORK_BAD] = TO(STOPPING, KILL),
+			[PAGE_LOST] = TO(READY, PROBE),
+			[EXITED] = TO(STOPPING, KILL),
+			[GONE] = TO(CLEANING, CLEAN),
+			[STOP] = TO(STOPPING, CLOSE),
+			[RESTART] = TO(STOPPING, CLOSE),
+		},
+	[BROWSER_STOPPING] =
+		{
+			[UNSTARTABLE] = TO(CLEANING, CLEAN),
+			[HOPELESS] = TO(CLEANING, CLEAN),
+			[EXITED] = TO(STOPPING, KILL),
+			[GONE] = TO(CLEANING, CLEAN),
+		},
+	[BROWSER_CLEANING] = {[CLEANED] = IS(STOPPED)},
+	[BROWSER_BACKOFF] = {[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
+	[BROWSER_STOPPED] = {[START] = TO(STARTING, LAUNCH), [RESTART] = TO(STARTING, LAUNCH)},
+	[BROWSER_FAILED] = {[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
+};
+
+static void set_stage(struct stage *s, enum browser_state state)
+{
+	*s = (struct stage){.next_run = 1, .may_run = true};
+	plan_init(&s->plan);
+	s->turn = (struct turn){.now = 1000, .random = &s->random, .journal = &s->journal, .plan = &s->plan};
+	browser_init(&s->browser, &source, &config, 0, 1000);
+	ways[state](s);
+	plan(s);
+	assert_string_equal(browser_state_name(s->browser.state), browser_state_name(state));
+	assert_int_equal(s->plan.count, 0);
+}
+
+static void strike_stage(struct stage *s)
+{
+	plan_fini(&s->plan);
+	browser_fini(&s->browser);
+}
+
+static const char *first_effect(const struct stage *s)
+{
+	return s->plan.count ? effect_name(s->plan.effects[0].kind) : "nothing";
+}
+
+static bool is_right(enum browser_state state, enum what what)
+{
+	struct cell cell = table[state][what];
+	enum browser_state next = cell.set ? cell.next : state;
+	const char *effect = cell.set && cell.effect != NOTHING ? effect_name(cell.effect) : "nothing";
+	struct stage s;
+	set_stage(&s, state);
+	happens(&s, what);
+	bool right = s.browser.state == next && strcmp(first_effect(&s), effect) == 0;
+	if (!right)
+		print_error("%s x %s: %s, %s; expected %s, %s\n", browser_state_name(state), happenings[what].name,
+			browser_state_name(s.browser.state), first_effect(&s), browser_state_name(next), effect);
+	strike_stage(&s);
+	return right;
+}
+
+static void every_happening_in_every_state_leads_where_the_table_says(void **state)
+{
+	(void)state;
+	int wrong = 0;
+	for (int from = 0; from < BROWSER_STATE_COUNT; from++)
+		for (int what = 0; what < WHAT_COUNT; what++)
+			wrong += !is_right((enum browser_state)from, (enum what)what);
+	assert_int_equal(wrong, 0);
+}
+
+/* Wanted is a field: what is asked while it ends is there when nothing of it is left. */
+static void what_is_asked_last_while_it_stops_decides_what_follows(void **state)
+{
+	(void)state;
+	static const enum what last[] = {START, RESTART, STOP};
+	for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
+		for (int before = START; before <= RESTART; before++) {
+			struct stage s;
+			set_stage(&s, BROWSER_STOPPING);
+			happens(&s, (enum what)before);
+			happens(&s, last[i]);
+			is_replaced(&s);
+			assert_int_equal(s.browser.state, last[i] == STOP ? BROWSER_STOPPED : BROWSER_STARTING);
+			strike_stage(&s);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_asked_last_while_it_stops_decides_what_follows),
+		cmocka_unit_test(every_happening_in_every_state_leads_where_the_table_says),
+	};
+	return cmocka_run_group_tests_name("browser matrix", tests, NULL, NULL);
+}
