@@ -97,7 +97,7 @@ check: ## The gate: gcc and clang, layers, format, tidy, unit tests and simulati
 unit: ## Unit tests (ONLY=part/of/name picks some)
 	$(SUITES) unit
 # What is asked for by number is run in the open, for as long as it takes.
-sim: $(if $(SIM_STEPS)$(SIM_SEEDS)$(SIM_SEED),$(SIM)) ## The model in virtual time, with seeded random events and faults (SIM_STEPS=10000000, SIM_SEED=n)
+sim: $(if $(SIM_STEPS)$(SIM_SEEDS)$(SIM_SEED),$(SIM)) ## The model in virtual time, with seeded random events and faults (SIM_STEPS=n, SIM_SEED=n)
 	$(if $(SIM_STEPS)$(SIM_SEEDS)$(SIM_SEED),$(SIM),$(SUITES) sim)
 integration: ## Ports and runtime parts against the real kernel, PostgreSQL and Chrome
 	$(SUITES) integration

@@ -133,7 +133,8 @@ static void check_worker(struct sim *s, const struct effect *e)
 {
 	struct event checked = answer(e, EVENT_WORKER_CHECKED);
 	checked.checked.probe = (enum probe)e->value;
-	checked.checked.ok = !fault(s, s->weather.misses);
+	checked.checked.shortage = s->now < s->spawn_error_until; /* for the check as for any process */
+	checked.checked.ok = !checked.checked.shortage && !fault(s, s->weather.misses);
 	strcpy(checked.text, "refused");
 	life_post(s, a_while(s, 50), checked);
 }

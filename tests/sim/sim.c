@@ -5,6 +5,7 @@
  *
  * SIM_STEPS=n  lives one after the other until so many steps are taken
  * SIM_SEEDS=n  so many lives
+ * SIM_FROM=n   the seed of the first of them
  * SIM_SEED=n   this life alone: a life that breaks a promise prints its seed
  * SIM_TRACE=1  prints every fact, effect and journal entry */
 #include <stdlib.h>
@@ -126,9 +127,9 @@ static void any_life_keeps_the_promises(void **state)
 {
 	(void)state;
 	uint64_t one = number("SIM_SEED", 0), lives = one ? 1 : number("SIM_SEEDS", 0);
-	uint64_t least = lives ? 0 : number("SIM_STEPS", DEFAULT_STEPS), steps = 0, seed = one ? one : 1;
+	uint64_t least = lives ? 0 : number("SIM_STEPS", DEFAULT_STEPS);
+	uint64_t first = one ? one : number("SIM_FROM", 1), seed = first, steps = 0;
 	double began_at = seconds();
-	uint64_t first = seed;
 	while (steps < least || seed - first < lives)
 		steps += one_life(seed++);
 	double took = seconds() - began_at;
