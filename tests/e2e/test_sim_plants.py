@@ -74,6 +74,9 @@ PLANTS = [
           ">= config->limit.count", "> config->limit.count", "is restarted .* times within"),
     Plant("the-window-of-the-limit-is-half-as-long", "restart.c",
           "now - r->at[i] < window;", "now - r->at[i] < window / 2;", "is restarted .* times within"),
+    Plant("nobody-wakes-up-after-a-stretch", "worker_plan.c",
+          "\tif (plan_faults(w, t))\n\t\treturn;\n\tplan_progress(w, t);\n", "\tplan_progress(w, t);\n\tif (plan_faults(w, t))\n\t\treturn;\n",
+          "planned twice asks to be woken earlier"),
     # every effect has a reason, and is planned once
     Plant("an-effect-says-nothing", "worker_plan.c",
           '0, "it is wanted");', '0, "%s", "");', "worker-spawn has no reason"),

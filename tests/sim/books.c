@@ -123,7 +123,7 @@ void books_before_turn(struct sim *s)
 {
 	EACH_WORKER(s, w)
 	s->was_available[w->slot] = worker_is_available(w);
-	s->browser_was_available = browser_is_available(&s->world->browsers[0]);
+	s->browser_was_available = s->world->n_browsers && browser_is_available(&s->world->browsers[0]);
 }
 
 /* What goes away in this turn holds those back that are planned after it. */
@@ -131,7 +131,7 @@ void books_note_losses(struct sim *s)
 {
 	EACH_WORKER(s, w)
 	s->was_available[w->slot] &= worker_is_available(w);
-	s->browser_was_available &= browser_is_available(&s->world->browsers[0]);
+	s->browser_was_available = s->browser_was_available && browser_is_available(&s->world->browsers[0]);
 }
 
 /* ---- the life of a run ---- */
@@ -246,7 +246,7 @@ static void bury(struct sim *s, uint64_t run)
 
 static void note_rung(struct sim *s, const struct event *e)
 {
-	if (e->run != s->world->browsers[0].run)
+	if (!s->world->n_browsers || e->run != s->world->browsers[0].run)
 		return;
 	if (s->rungs_run != e->run)
 		s->rungs_answered = 0;

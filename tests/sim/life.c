@@ -124,7 +124,7 @@ void life_run_until(struct sim *s, ms_t until)
 
 /* ---- birth and death ---- */
 
-struct sim *life_begin(uint64_t seed, bool rough)
+struct sim *life_begin(uint64_t seed, bool rough, bool small)
 {
 	struct sim *s = calloc(1, sizeof(*s));
 	assert_non_null(s);
@@ -132,13 +132,14 @@ struct sim *life_begin(uint64_t seed, bool rough)
 	s->database_up = true;
 	s->now = 1000;
 	s->calm = !rough;
+	s->small = small;
 	s->traced = getenv("SIM_TRACE") != NULL;
 	if (rough)
 		trouble_set_weather(s);
 	for (size_t i = 0; i < BOOKS; i++)
 		s->books[i].end_wanted_at = CLOCK_NEVER;
 	s->browser_end_at = CLOCK_NEVER;
-	s->world = world_new(stacks_get(0), seed, s->now);
+	s->world = world_new(stacks_get(small, 0), seed, s->now);
 	assert_non_null(s->world);
 	s->world->journal.on_entry = promises_of_journal;
 	s->world->journal.ctx = s;

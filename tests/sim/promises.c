@@ -58,8 +58,10 @@ void promises_after_turn(struct sim *s)
 	EACH_WORKER(s, w)
 	promises_of_worker(s, w);
 	promise_memory(s);
-	promise_browser_end(s);
-	promise_browser_return(s);
+	if (s->world->n_browsers) {
+		promise_browser_end(s);
+		promise_browser_return(s);
+	}
 	promise_verdicts(s);
 	promise_hurry(s);
 	promise_deadline(s);

@@ -80,6 +80,7 @@ struct sim {
 	ms_t now;
 	ms_t overslept; /* so much of it passed after the plan wanted to be woken */
 	uint64_t steps;
+	bool small; /* a stack of workers alone */
 	bool calm; /* no more faults */
 	bool traced; /* every fact, effect and journal entry is printed */
 
@@ -138,7 +139,7 @@ static inline ms_t a_while(struct sim *s, ms_t max)
 
 /* ---- life.c: virtual time ---- */
 
-struct sim *life_begin(uint64_t seed, bool rough);
+struct sim *life_begin(uint64_t seed, bool rough, bool small);
 void life_end(struct sim *s);
 /* One turn: the world is reconciled, and what it asks for carried out. */
 void life_step(struct sim *s);
@@ -166,9 +167,10 @@ void trouble_is_over(struct sim *s);
 
 /* ---- stacks.c: the configurations between which lives reload ---- */
 
-/* The first is the one that a life begins with. Parsed once, kept until the program ends. */
-size_t stacks_count(void);
-struct config *stacks_get(size_t i);
+/* Small: workers alone, between which nothing else wakes anybody up. The first is the one that a life begins with.
+ * Parsed once, kept until the program ends. */
+size_t stacks_count(bool small);
+struct config *stacks_get(bool small, size_t i);
 void stacks_free(void);
 /* The number of the worker's name and instance, the same in all stacks; "x" and "x.0" differ in the bit INSTANCES. */
 uint32_t stacks_book(const struct config *source, const struct config_worker *worker, int instance);

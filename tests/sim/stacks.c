@@ -39,6 +39,8 @@ enum line {
 	CRASHER,
 	CRASHER_SLOW,
 	ONCE,
+	PACER,
+	PACER_HASTY,
 	ENUM_LINES
 };
 
@@ -87,8 +89,14 @@ static const char *const lines[ENUM_LINES] = {
 	[CRASHER_SLOW] = "\"crasher\": { \"command\": [\"x\"], \"restart\": { \"backoff\": { \"initial\": \"2s\","
 			 "  \"factor\": 1, \"max\": \"2s\", \"jitter\": \"0%\" },"
 			 "  \"limit\": { \"count\": 2, \"window\": \"10s\" } } }",
+	[PACER] = "\"pacer\": { \"command\": [\"p\"], \"progress\": { \"notify\": true, \"stalled_after\": \"12s\" },"
+		  "  \"stop\": { \"timeout\": \"3s\" }, " OFTEN " }",
+	[PACER_HASTY] = "\"pacer\": { \"command\": [\"p\"], \"startup\": { \"notify\": true, \"interval\": \"1s\" },"
+			"  \"stop\": { \"timeout\": \"500ms\" }, " OFTEN " }",
 	[ONCE] = "\"once\": { \"command\": [\"o\"], \"restart\": { \"policy\": \"never\" } }",
 };
+
+enum { SMALL = 5 }; /* the first of those with workers alone */
 
 static const enum line stacks[][16] = {
 	{DB, MIGRATE, API, CACHE, LEFT, RIGHT, INDEXER, VALUATION_3, TELLER, CRASHER, ONCE},
@@ -96,6 +104,9 @@ static const enum line stacks[][16] = {
 	{DB, MIGRATE, API_BY_NOTIFICATION, CACHE_ALONE, RIGHT_OTHER, INDEXER, VALUATION_1, CRASHER},
 	{DB, MIGRATE_TWICE, API, INDEXER_PATIENT, VALUATION_3, TELLER_FREE, ONCE},
 	{ONCE, CRASHER, VALUATION_1, DB, API, MIGRATE, TELLER},
+	{PACER, ONCE},
+	{CRASHER, PACER_HASTY},
+	{PACER, CRASHER_SLOW},
 };
 
 enum { N_STACKS = sizeof(stacks) / sizeof(stacks[0]) };
@@ -116,10 +127,10 @@ static uint32_t number_of(const char *name)
 	return (uint32_t)n_known++;
 }
 
-static struct config *parse(const enum line *stack)
+static struct config *parse(const enum line *stack, bool small)
 {
 	static char text[16384];
-	int n = snprintf(text, sizeof(text), "{ " AROUND ", \"workers\": { ");
+	int n = snprintf(text, sizeof(text), "{ %s \"workers\": { ", small ? "" : AROUND ",");
 	for (size_t i = 0; stack[i] != END; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s", i ? ", " : "", lines[stack[i]]);
 	n += snprintf(text + n, sizeof(text) - (size_t)n, " } }");
@@ -133,19 +144,24 @@ static struct config *parse(const enum line *stack)
 	return config;
 }
 
-size_t stacks_count(void)
-{
-	return N_STACKS;
-}
-
-struct config *stacks_get(size_t i)
+static struct config *get(size_t i)
 {
 	if (parsed[i])
 		return parsed[i];
-	parsed[i] = parse(stacks[i]);
+	parsed[i] = parse(stacks[i], i >= SMALL);
 	for (size_t k = 0; k < parsed[i]->n_workers; k++)
 		names[i][k] = number_of(parsed[i]->workers[k].name);
 	return parsed[i];
+}
+
+size_t stacks_count(bool small)
+{
+	return small ? N_STACKS - SMALL : SMALL;
+}
+
+struct config *stacks_get(bool small, size_t i)
+{
+	return get(small ? SMALL + i : i);
 }
 
 void stacks_free(void)

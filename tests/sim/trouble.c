@@ -46,6 +46,8 @@ static void exhaust(struct sim *s)
 
 static void lose_database(struct sim *s)
 {
+	if (!s->world->n_databases)
+		return;
 	s->database_up = !s->database_up;
 	if (!s->database_up)
 		life_tell(s, &(struct event){.kind = EVENT_POSTGRES_LOST, .run = s->world->databases[0].run});
@@ -128,7 +130,7 @@ static void ask_drain(struct sim *s)
 static void reload_to(struct sim *s, size_t stack)
 {
 	struct err err = {0};
-	struct config *config = stacks_get(stack);
+	struct config *config = stacks_get(s->small, stack);
 	books_note_reload(s, config);
 	int rc = reload_apply(s->world, config, s->now, &err);
 	CHECK(s, rc == 0, "the reload was refused: %s", err.text);
@@ -138,7 +140,7 @@ static void reload_to(struct sim *s, size_t stack)
 static void reload(struct sim *s)
 {
 	do
-		reload_to(s, (size_t)random_below(&s->random, stacks_count()));
+		reload_to(s, (size_t)random_below(&s->random, stacks_count(s->small)));
 	while (chance(s, 20));
 }
 
