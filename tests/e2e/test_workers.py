@@ -720,6 +720,19 @@ def test_two_thousand_orphans_of_podvisor_s_own_are_reaped_while_workers_run(pod
 
 # ---- how a worker is born ----
 
+def test_no_thread_of_podvisor_s_takes_a_signal_from_its_loop(pods):
+    """A thread with SIGCHLD unblocked would take it away from where it is read, and an exit would be lost."""
+    pod = pods(workers(one=[TREE]))
+    pod.ready("one")
+    masks = {path.parent.name: int(re.search(r"SigBlk:\s+(\w+)", path.read_text())[1], 16)
+             for path in pathlib.Path(f"/proc/{pod.pid}/task").glob("*/status")}
+    main = masks.pop(str(pod.pid))
+    child, stop = 1 << signal.SIGCHLD - 1, 1 << signal.SIGTERM - 1
+    assert main & child and not main & stop
+    assert masks and all(mask & child and mask & stop for mask in masks.values()), masks
+    assert pod.stop() == 0
+
+
 def test_no_descriptor_but_stdio_reaches_a_worker(pods):
     fds = [os.open("/dev/null", os.O_RDONLY) for _ in range(5)]
     pod = pods(workers(one={"command": ["ls", "/proc/self/fd"], "kind": "task"},

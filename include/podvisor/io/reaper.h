@@ -40,7 +40,8 @@ struct reaper {
 	uint64_t orphans_total; /* ended without anybody having asked for them */
 };
 
-/* Makes this process a subreaper and takes SIGCHLD, which stays blocked in this
+/* Threads that were made before must have SIGCHLD blocked, or they take it away.
+ * Makes this process a subreaper and takes SIGCHLD, which stays blocked in this
  * thread and those it starts until reaper_fini. -ENOTSUP when /proc is missing
  * or shows another PID namespace (`unshare --pid` without `--mount-proc`), for
  * then nobody could find the children of ours that have to be killed. */
