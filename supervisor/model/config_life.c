@@ -19,6 +19,7 @@ void config_release(struct config *c)
 	for (size_t i = 0; i < c->n_workers; i++) {
 		free(c->workers[i].depends_on);
 		free(c->workers[i].restart_with);
+		tzif_free(c->workers[i].zone);
 	}
 	config_walk_free(&config_root, c);
 	free(c->secrets);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config_expand.h"
+#include "config_job.h"
 #include "config_report.h"
 #include "config_table.h"
 #include "config_text.h"
@@ -551,6 +552,7 @@ static void parse_root(struct parser *p, const struct config_node *root)
 	if (p->out_of_memory)
 		return;
 	settle_checks(p->config);
+	config_job_settle(p->config, root, p->source, p->report);
 	p->out_of_memory |= !config_validate(p->config, root, p->report);
 	if (p->report->count == 0 && !p->out_of_memory)
 		p->out_of_memory |= !link_all(p->config);

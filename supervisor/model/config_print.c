@@ -146,7 +146,7 @@ static void put_rows(struct printer *p, const struct config_key *key, void *base
  * output is a configuration again. */
 static bool is_printed(const struct config_key *key, void *base)
 {
-	if (key->planned)
+	if (key->planned || (key->of_job && ((struct config_worker *)base)->kind != WORKER_JOB))
 		return false;
 	switch (key->type) {
 	case CONFIG_STRING:

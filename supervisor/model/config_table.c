@@ -28,8 +28,7 @@ static const struct config_word words_require[] = {{.word = "read-write"}, {.wor
 static const struct config_word words_readiness[] = {{.word = "degrade"}, {.word = "strict"}, {.word = "ignore"}, {0}};
 static const struct config_word words_lease_backend[] = {{.word = "postgres"}, {.word = "kubernetes"}, {0}};
 static const struct config_word words_prefer[] = {{.word = "newest"}, {.word = "any"}, {0}};
-static const struct config_word words_kind[] = {
-	{.word = "service"}, {.word = "task"}, {.word = "job", .planned = true}, {0}};
+static const struct config_word words_kind[] = {{.word = "service"}, {.word = "task"}, {.word = "job"}, {0}};
 static const struct config_word words_overlap[] = {{.word = "skip"}, {.word = "queue"}, {.word = "replace"}, {0}};
 static const struct config_word words_loss[] = {{.word = "keep"}, {.word = "pause"}, {.word = "restart"}, {0}};
 static const struct config_word words_database_loss[] = {{.word = "stop"}, {.word = "keep"}, {0}};
@@ -278,7 +277,9 @@ static const struct config_section section_limit = {
 
 static const struct config_key restart_keys[] = {
 	KEY("policy", CHOICE, config_restart, policy, "always", .words = words_policy,
-		.text = "After which ends a worker is started again. A task that succeeded never is."),
+		.text = "After which ends a worker is started again. A task that succeeded never is. A job's default "
+			"is `never`: it waits for its next time; with `on-failure` a run that failed is tried again "
+			"before."),
 	WITHIN("backoff", section_backoff, .text = "Delay before a restart."),
 	WITHIN("limit", section_limit, .text = "When to give up."),
 	{0},
@@ -361,22 +362,28 @@ static const struct config_key worker_keys[] = {
 		.text = "Group it runs as, name or number."),
 	KEY("kind", CHOICE, config_worker, kind, "service", .words = words_kind,
 		.text = "`service`: kept running; `task`: runs once, and what depends on it waits for its success; "
-			"`job`: runs on a schedule."),
-	KEY("schedule", STRING, config_worker, schedule, NULL, .planned = true,
-		.text = "When a job runs: five-field cron expression."),
-	KEY("every", DURATION, config_worker, every, "none", NONE, .min = 1000, .planned = true,
-		.text = "When a job runs: at this interval."),
-	KEY("timezone", STRING, config_worker, timezone, "UTC", .planned = true, .text = "Time zone of `schedule`."),
-	KEY("overlap", CHOICE, config_worker, overlap, "skip", .words = words_overlap, .planned = true,
-		.text = "What happens when a job is due while it still runs."),
-	KEY("deadline", DURATION, config_worker, deadline, "none", NONE, .min = 1, .planned = true,
-		.text = "A job that runs longer is stopped."),
+			"`job`: runs on a schedule (jobs.md)."),
+	KEY("schedule", STRING, config_worker, schedule, NULL, .syntax = CONFIG_CRON, .of_job = true,
+		.text = "When a job runs: cron expression of five fields, or `@hourly`, `@daily`, `@weekly`, "
+			"`@monthly`, `@yearly`. What becomes of it when clocks change is told in jobs.md."),
+	KEY("every", DURATION, config_worker, every, "none", NONE, .min = 100, .of_job = true, .quiet = true,
+		.text = "When a job runs: so long after the start of the run before, and the first time so long after "
+			"podvisor's start."),
+	KEY("timezone", STRING, config_worker, timezone, "UTC", .syntax = CONFIG_ZONE, .of_job = true,
+		.text = "Time zone of `schedule`, a name of the tz database; all but `UTC` need the package tzdata."),
+	KEY("overlap", CHOICE, config_worker, overlap, "skip", .words = words_overlap, .of_job = true,
+		.text = "When a job is due while the run before still goes on: leave this one out, let one wait, or "
+			"stop the old run in order and start anew."),
+	KEY("deadline", DURATION, config_worker, deadline, "none", NONE, .min = 1, .of_job = true, .quiet = true,
+		.text = "A job's run that takes longer is stopped in order and has failed."),
 	KEY("instances", NUMBER, config_worker, instances, "1", .min = 1, .max = CONFIG_INSTANCES_MAX,
 		.text = "So many copies, each with its `PODVISOR_INSTANCE_INDEX` from 0."),
 	KEY("depends_on", STRINGS, config_worker, depends_on_names, "", .syntax = CONFIG_REFERENCE,
 		.things = 1U << THING_WORKER | 1U << THING_POSTGRES | 1U << THING_VOLUME | 1U << THING_BROWSER,
 		.bare = THING_WORKER,
-		.text = "What it waits for: `worker:NAME` or just `NAME` (ready; a task: succeeded), `postgres:NAME`, "
+		.text = "What it waits for: `worker:NAME` or just `NAME` (ready; a task: succeeded; a job: its last "
+			"run "
+			"succeeded), `postgres:NAME`, "
 			"`volume:NAME`, `browser:NAME`."),
 	KEY("on_dependency_loss", CHOICE, config_worker, on_dependency_loss, "keep", .words = words_loss,
 		.text = "When one of them is lost: go on, stop until it is back, or restart; the latter two after "
@@ -408,7 +415,7 @@ static const struct config_key worker_keys[] = {
 			"is stopped, and the worker starts again when it is down."),
 	KEY("critical", BOOL, config_worker, critical, "false",
 		.text = "The pod is not ready without it, and when it has ended for good, podvisor ends with its "
-			"code."),
+			"code. With a critical job it is ready unless the job's last run failed."),
 	KEY("log", SECTION, config_worker, log, NULL, .section = &section_worker_log,
 		.text = "What becomes of its output."),
 	{0},

@@ -45,6 +45,8 @@ enum config_syntax {
 	CONFIG_NETWORK, /* 10.0.0.0/8 */
 	CONFIG_IDENTIFIER, /* of SQL, unquoted */
 	CONFIG_REASON, /* of a Close frame */
+	CONFIG_CRON, /* read by config_job, which has more to say than yes or no */
+	CONFIG_ZONE, /* name of a time zone: Europe/Berlin */
 	CONFIG_DSN,
 	CONFIG_REFERENCE, /* to a thing of the configuration */
 	CONFIG_SYNTAX_COUNT
@@ -66,6 +68,7 @@ struct config_key {
 	bool planned; /* accepted by type, but not available in this version: drop the flag when it is */
 	bool secret; /* shown nowhere */
 	bool at_least_one; /* of STRINGS and ROWS */
+	bool of_job; /* means something to a worker of the kind job alone */
 	bool quiet; /* printed only when it is not its word ("any"), or not false */
 	size_t offset, width; /* of the field in the section's struct; of a SECTION: where its struct lies */
 	size_t count_offset; /* of PAIRS, ENTRIES and ROWS: size_t */

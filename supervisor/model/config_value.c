@@ -333,6 +333,14 @@ static bool fits_reason(const char *text)
 	return strlen(text) <= 123;
 }
 
+/* A path within the tz database; without dots there is no way out of it. */
+static bool fits_zone(const char *text)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/";
+	size_t n = strspn(text, allowed);
+	return n >= 1 && n <= 64 && !text[n] && text[0] != '/' && text[n - 1] != '/';
+}
+
 static const struct {
 	bool (*fits)(const char *text);
 	const char *expected, *pattern;
@@ -350,6 +358,10 @@ static const struct {
 	[CONFIG_IDENTIFIER] = {fits_identifier, "letters a to z, digits and \"_\", at most 63",
 		"^[a-z_][a-z0-9_]{0,62}$" OR_VARIABLE},
 	[CONFIG_REASON] = {fits_reason, "at most 123 bytes", NULL},
+	[CONFIG_CRON] = {fits_text, "a cron expression of five fields, for instance \"*/15 * * * *\"",
+		"^[ \t]*(@[A-Za-z]+|([^ \t]+[ \t]+){4}[^ \t]+)[ \t]*$" OR_VARIABLE},
+	[CONFIG_ZONE] = {fits_zone, "the name of a time zone, for instance \"Europe/Berlin\"",
+		"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$" OR_VARIABLE},
 	[CONFIG_DSN] = {fits_text, "a connection string of libpq, for instance \"postgres://host/database\"", "."},
 	[CONFIG_REFERENCE] = {fits_text, "a name", "."},
 };

@@ -1,10 +1,13 @@
 #include "podvisor/runtime/configuration.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "podvisor/io/file.h"
+#include "podvisor/wire/tzif.h"
 
 static const char *variable(void *ctx, const char *name)
 {
@@ -32,6 +35,23 @@ static char *file(void *ctx, const char *path, struct err *err)
 	else if (!taken)
 		err_set(err, -ENOMEM, "out of memory");
 	buf_fini(&text);
+	return taken;
+}
+
+/* TZDIR as the C library takes it. Zones are files, nothing that one waits for. */
+static void *zone(void *ctx, const char *name, size_t *len, struct err *err)
+{
+	(void)ctx;
+	const char *dir = getenv("TZDIR");
+	char path[PATH_MAX];
+	struct buf bytes;
+	snprintf(path, sizeof(path), "%s/%s", dir && *dir ? dir : "/usr/share/zoneinfo", name);
+	if (file_read(path, TZIF_BYTES_MAX, 0, &bytes, err) < 0)
+		return NULL;
+	*len = bytes.len;
+	void *taken = buf_take(&bytes);
+	if (!taken)
+		err_set(err, -ENOMEM, "out of memory");
 	return taken;
 }
 
@@ -67,7 +87,7 @@ struct config *configuration_check(const char *path, ms_t patience, struct confi
 	struct outside outside = {patience};
 	if (file_read(path, CONFIGURATION_MAX_BYTES, patience, &text, err) < 0)
 		return NULL;
-	const struct config_source source = {.ctx = &outside, .variable = variable, .file = file};
+	const struct config_source source = {.ctx = &outside, .variable = variable, .file = file, .zone = zone};
 	struct config *config = config_parse(buf_str(&text), text.len, &source, report);
 	buf_fini(&text);
 	if (!config)

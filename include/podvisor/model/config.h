@@ -15,6 +15,7 @@
 
 #include "podvisor/base/clock.h"
 #include "podvisor/base/err.h"
+#include "podvisor/wire/cron.h"
 
 /* The things that have a name of their own in the configuration. */
 enum thing { THING_WORKER, THING_POSTGRES, THING_VOLUME, THING_BROWSER, THING_GATEWAY, THING_POD, THING_COUNT };
@@ -185,7 +186,9 @@ struct config_worker {
 	int umask; /* -1: inherit */
 	char *user, *group;
 	enum worker_kind kind;
-	char *schedule, *timezone; /* jobs */
+	char *schedule, *timezone; /* jobs; schedule NULL: every */
+	struct cron cron; /* schedule, as it is understood */
+	struct tzif *zone; /* timezone's; NULL: UTC */
 	ms_t every, deadline; /* jobs; 0: none */
 	enum job_overlap overlap;
 	int instances;
@@ -312,6 +315,9 @@ struct config_source {
 	const char *(*variable)(void *ctx, const char *name);
 	/* Contents of the file of ${file:PATH}, malloc'ed, or NULL with a sentence in err that names the path. */
 	char *(*file)(void *ctx, const char *path, struct err *err);
+	/* Contents of the tz database's file of that name ("Europe/Berlin"), malloc'ed and len
+	 * bytes long, or NULL with a sentence in err that names the path. */
+	void *(*zone)(void *ctx, const char *name, size_t *len, struct err *err);
 };
 
 /* One mistake; line and column count from 1. */

@@ -274,7 +274,8 @@ static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 			"is open to other hosts (expected a loopback address, or a \"token\")"},
 		{5, 96, "browsers.chrome.client_close", "\"detach\" is not available in this version"},
 		{8, 25, "workers.api.command", "is empty (expected at least one string)"},
-		{8, 37, "workers.api.kind", "\"job\" is not available in this version"},
+		{8, 29, "workers.api.kind",
+			"makes a job, which needs a time to run (expected \"schedule\" or \"every\" beside it)"},
 		{8, 64, "workers.api.stop.signal",
 			"\"SIGFOO\" is not a signal (expected a signal, for instance \"SIGTERM\")"},
 		{9, 5, "workers.a b",
@@ -576,10 +577,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 {
 	static const struct {
 		const char *where, *value, *path;
-	} cases[] = {{"worker", "'schedule': '* * * * *'", "workers.a.schedule"},
-		{"worker", "'every': '10m'", "workers.a.every"}, {"worker", "'timezone': 'UTC'", "workers.a.timezone"},
-		{"worker", "'overlap': 'skip'", "workers.a.overlap"},
-		{"worker", "'deadline': '1m'", "workers.a.deadline"}, {"worker", "'lease': 'x'", "workers.a.lease"},
+	} cases[] = {{"worker", "'lease': 'x'", "workers.a.lease"},
 		{"worker", "'lease': {'name': 'x', 'spread': true}", "workers.a.lease"},
 		{"worker", "'standby': 'warm'", "workers.a.standby"},
 		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"},
@@ -611,8 +609,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	assert_one("{'postgres': {'p': {'dsn': 'host=h', 'max_transaction_age': '1m'}}}",
 		"postgres.p.max_transaction_age", "is not available in this version");
 	/* Its type is looked at nevertheless. */
-	assert_one("{" W ", 'every': 5}}}", "workers.a.every",
-		"is a number (expected " A_DURATION ", at least \"1s\", or \"none\")");
+	assert_one("{'log': {'block': 5}}", "log.block", "is a number (expected " A_DURATION ")");
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
