@@ -10,6 +10,7 @@
 
 struct turn {
 	ms_t now;
+	int64_t wall_ms; /* Unix time of now, for what goes by the clock on the wall; it may leap */
 	struct random *random;
 	struct journal *journal;
 	struct plan *plan;
