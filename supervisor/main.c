@@ -202,7 +202,7 @@ static void turn(void *ctx)
 	struct pod *pod = ctx;
 	ms_t now = loop_now();
 	take_events(pod, now);
-	reconcile(pod->world, now, &pod->plan);
+	reconcile(pod->world, now, loop_wall_ms(), &pod->plan);
 	for (size_t i = 0; i < pod->plan.count; i++)
 		carry_out(pod, &pod->plan.effects[i]);
 	gateways_world_changed(pod->gateways);

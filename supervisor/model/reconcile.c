@@ -309,10 +309,11 @@ static void plan_exit(struct world *w, struct turn *t)
 	plan_add(t->plan, EFFECT_EXIT, 0, 0, w->exit_code, "%s", w->death[0] ? w->death : "stopped in order");
 }
 
-void reconcile(struct world *w, ms_t now, struct plan *p)
+void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p)
 {
 	plan_clear(p);
-	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal, .plan = p};
+	struct turn t = {.now = now, .wall_ms = wall_ms, .random = &w->random, .journal = &w->journal, .plan = p};
+	w->wall_ahead_ms = wall_ms - now;
 	plan_ends(w, &t);
 	plan_groups(w);
 	drain_plan(&w->drain, w->config, anything_up(w), stop_share(w), &t);

@@ -249,7 +249,7 @@ void world_apply(struct world *w, const struct event *e, ms_t now)
 		[EVENT_ASKED_DRAIN] = apply_to_drain,
 		[EVENT_ASKED_UNDRAIN] = apply_to_drain,
 	};
-	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal};
+	struct turn t = {.now = now, .wall_ms = now + w->wall_ahead_ms, .random = &w->random, .journal = &w->journal};
 	if (e->kind < EVENT_KIND_COUNT && folders[e->kind])
 		folders[e->kind](w, e, &t);
 }

@@ -100,7 +100,7 @@ static void turn(void *ctx)
 	struct event e;
 	while (loop_take(&b->loop, &e))
 		world_apply(b->world, &e, loop_now());
-	reconcile(b->world, loop_now(), &b->plan);
+	reconcile(b->world, loop_now(), loop_wall_ms(), &b->plan);
 	for (size_t i = 0; i < b->plan.count; i++)
 		answer_effect(b, &b->plan.effects[i]);
 	loop_wake_at(&b->loop, b->plan.wake_at);

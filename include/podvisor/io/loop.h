@@ -56,7 +56,7 @@ void loop_wake_at(struct loop *l, ms_t at);
 
 /* CLOCK_BOOTTIME in milliseconds, read now. */
 ms_t loop_now(void);
-/* Unix time in milliseconds, read now; for showing only. */
+/* Unix time in milliseconds, read now: for showing, and for schedules. It may leap. */
 int64_t loop_wall_ms(void);
 
 #endif

@@ -7,7 +7,8 @@
 #include "podvisor/model/world.h"
 
 /* Fills p (cleared first) with effects and the time to look again. The same turn
- * reconciled twice gives no effect the second time. */
-void reconcile(struct world *w, ms_t now, struct plan *p);
+ * reconciled twice gives no effect the second time. wall_ms: the Unix time of now,
+ * which may leap; only schedules go by it. */
+void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p);
 
 #endif

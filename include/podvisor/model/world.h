@@ -23,6 +23,7 @@
 struct world {
 	struct config *config; /* held */
 	struct random random;
+	int64_t wall_ahead_ms; /* of the wall clock before the monotonic one, as of the last turn */
 	uint64_t next_run; /* run numbers are never used twice */
 	struct worker *workers;
 	size_t n_workers, cap_workers; /* a slot stays a worker's until it is removed and down */

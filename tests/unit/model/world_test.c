@@ -15,6 +15,8 @@
 #include "podvisor/model/verdict.h"
 #include "podvisor/model/world.h"
 
+#define WALL INT64_C(1775001600000) /* 2026-04-01T00:00:00Z, when the monotonic clock began */
+
 static struct config *parse(const char *text)
 {
 	static struct config_report report;
@@ -61,7 +63,7 @@ static bool settle(struct world *w, ms_t now)
 	bool exit = false;
 	plan_init(&settle_plan);
 	do {
-		reconcile(w, now, &settle_plan);
+		reconcile(w, now, WALL + now, &settle_plan);
 		for (size_t i = 0; i < settle_plan.count; i++) {
 			exit |= settle_plan.effects[i].kind == EFFECT_EXIT;
 			answer(w, &settle_plan.effects[i], now);
@@ -98,7 +100,7 @@ static void plan_once(struct world *w, ms_t now)
 {
 	struct plan plan;
 	plan_init(&plan);
-	reconcile(w, now, &plan);
+	reconcile(w, now, WALL + now, &plan);
 	plan_fini(&plan);
 }
 
@@ -205,7 +207,7 @@ static bool hangs(struct world *w, ms_t now, int64_t *code, ms_t *wake_at)
 	struct plan plan;
 	bool exit = false;
 	plan_init(&plan);
-	reconcile(w, now, &plan);
+	reconcile(w, now, WALL + now, &plan);
 	for (size_t i = 0; i < plan.count; i++)
 		if (plan.effects[i].kind == EFFECT_EXIT) {
 			exit = true;
@@ -324,7 +326,7 @@ static void a_reload_stops_the_old_run_as_it_was_configured(void **state)
 	reload(w, STOPS("SIGQUIT", "1s"), 0);
 	struct plan plan;
 	plan_init(&plan);
-	reconcile(w, 100, &plan);
+	reconcile(w, 100, WALL + 100, &plan);
 	assert_int_equal(plan.count, 1);
 	assert_int_equal(plan.effects[0].kind, EFFECT_WORKER_SIGNAL);
 	assert_int_equal(plan.effects[0].value, SIGINT);
@@ -397,7 +399,7 @@ static void a_change_between_one_instance_and_several_starts_none_beside_its_pre
 	reload(w, WORKERS("\"a\":{\"command\":[\"x\"]}"), 0);
 	struct plan plan;
 	plan_init(&plan);
-	reconcile(w, 100, &plan);
+	reconcile(w, 100, WALL + 100, &plan);
 	for (size_t i = 0; i < plan.count; i++)
 		assert_int_equal(plan.effects[i].kind, EFFECT_WORKER_SIGNAL);
 	for (size_t i = 0; i < plan.count; i++)
@@ -435,8 +437,8 @@ static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
 	world_apply(w, &stop, 10);
 	struct plan plan;
 	plan_init(&plan);
-	reconcile(w, 10, &plan);
-	reconcile(w, 10, &plan);
+	reconcile(w, 10, WALL + 10, &plan);
+	reconcile(w, 10, WALL + 10, &plan);
 	plan_fini(&plan);
 	assert_int_equal(find(w, "b")->state, WORKER_STOPPING);
 	assert_int_equal(find(w, "a")->state, WORKER_READY);
@@ -461,7 +463,7 @@ static void a_third_signal_kills_a_browser_that_a_worker_still_needs(void **stat
 	plan_init(&plan);
 	struct event e = {.kind = EVENT_VOLUME_PREPARED};
 	world_apply(w, &e, 1);
-	reconcile(w, 1, &plan);
+	reconcile(w, 1, WALL + 1, &plan);
 	e = (struct event){.kind = EVENT_BROWSER_STARTED, .run = w->browsers[0].run, .pid = 7};
 	world_apply(w, &e, 1);
 	for (int rung = 0; rung < RUNG_COUNT; rung++) {
@@ -477,7 +479,7 @@ static void a_third_signal_kills_a_browser_that_a_worker_still_needs(void **stat
 		e = (struct event){.kind = EVENT_ASKED_SHUTDOWN, .count = i};
 		world_apply(w, &e, 10);
 	}
-	reconcile(w, 10, &plan);
+	reconcile(w, 10, WALL + 10, &plan);
 	assert_non_null(find_effect(&plan, EFFECT_WORKER_KILL));
 	assert_non_null(find_effect(&plan, EFFECT_BROWSER_KILL));
 	plan_fini(&plan);
