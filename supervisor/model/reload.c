@@ -102,7 +102,7 @@ int reload_apply(struct world *w, struct config *config, ms_t now, struct err *e
 		return rc;
 	if (world_reserve_workers(w, count_instances(config)) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	struct turn t = {.now = now, .random = &w->random, .journal = &w->journal};
+	struct turn t = {.now = now, .wall_ms = now + w->wall_ahead_ms, .random = &w->random, .journal = &w->journal};
 	for (size_t i = 0; i < w->n_workers; i++) {
 		struct worker *worker = &w->workers[i];
 		const struct config_worker *wanted = worker->config ? wanted_by(config, worker) : NULL;
@@ -140,6 +140,16 @@ static bool restarts(const struct config_worker *a, const struct config_worker *
 	return !config_worker_equal(a, b) || (a->instances > 1) != (b->instances > 1);
 }
 
+/* What becomes of the one that is there. */
+static const char *consequence(const struct world *w, const struct config_worker *a, const struct config_worker *b)
+{
+	if (!restarts(a, b))
+		return "";
+	if (a->kind == WORKER_JOB && b->kind == WORKER_JOB)
+		return "; from its next run on";
+	return any_instance_is_up(w, a->name) ? "; restarts" : "; does not run now";
+}
+
 static void preview_changed(const struct world *w, const struct config_worker *a, const struct config *config,
 	const struct config_worker *b, struct buf *out)
 {
@@ -147,9 +157,7 @@ static void preview_changed(const struct world *w, const struct config_worker *a
 		return;
 	buf_printf(out, "~ worker %s: ", b->name);
 	config_diff_worker(w->config, a, config, b, out);
-	if (restarts(a, b))
-		buf_puts(out, any_instance_is_up(w, a->name) ? "; restarts" : "; does not run now");
-	buf_putc(out, '\n');
+	buf_printf(out, "%s\n", consequence(w, a, b));
 }
 
 static void preview_workers(const struct world *w, const struct config *config, struct buf *out)

@@ -173,10 +173,14 @@ void schedule_began(struct schedule *s, const struct config_worker *c, const str
 		expect_interval(s, clock_after(t->now, c->every), t);
 }
 
-void schedule_over(struct schedule *s, enum job_result result, ms_t now)
+void schedule_over(struct schedule *s)
 {
 	s->owed = s->queued;
 	s->queued = false;
+}
+
+void schedule_note(struct schedule *s, enum job_result result, ms_t now)
+{
 	if (result == JOB_NONE)
 		return;
 	s->result = result;

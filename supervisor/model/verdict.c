@@ -38,12 +38,18 @@ static void add(struct verdict *out, const char *const *excluded, const char *ki
 	out->ok &= item->ok;
 }
 
+/* A job is down most of the time; what counts is how its last run went. */
+static bool lets_be_ready(const struct worker *worker)
+{
+	return worker->config->kind == WORKER_JOB ? worker->schedule.result != JOB_FAILED : worker_is_available(worker);
+}
+
 static void judge_workers(const struct world *w, const char *const *excluded, struct verdict *out)
 {
 	for (size_t i = 0; i < w->n_workers; i++) {
 		const struct worker *worker = &w->workers[i];
 		if (worker_is_configured(worker) && worker->config->critical)
-			add(out, excluded, "worker", worker->name, worker_is_available(worker), "%s%s%s",
+			add(out, excluded, "worker", worker->name, lets_be_ready(worker), "%s%s%s",
 				worker_state_name(worker->state), worker->reason[0] ? ": " : "", worker->reason);
 	}
 }

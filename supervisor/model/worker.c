@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "podvisor/base/signals.h"
+#include "podvisor/base/wall.h"
 
 static const char *const state_names[WORKER_STATE_COUNT] = {
 #define WORKER_NAME(id, name) [id] = name,
@@ -24,6 +25,8 @@ static const char *const cause_names[CAUSE_COUNT] = {
 	[CAUSE_LIVENESS] = "liveness",
 	[CAUSE_PROGRESS] = "progress",
 	[CAUSE_MEMORY] = "memory",
+	[CAUSE_DEADLINE] = "deadline",
+	[CAUSE_OVERLAP] = "overlap",
 	[CAUSE_GROUP] = "restart_with",
 	[CAUSE_DEPENDENCY] = "dependency",
 	[CAUSE_COMMAND] = "command",
@@ -63,7 +66,14 @@ bool worker_is_up(const struct worker *w)
 
 bool worker_is_available(const struct worker *w)
 {
-	return w->state == (w->config->kind == WORKER_TASK ? WORKER_SUCCEEDED : WORKER_READY);
+	switch (w->config->kind) {
+	case WORKER_TASK:
+		return w->state == WORKER_SUCCEEDED;
+	case WORKER_JOB:
+		return w->schedule.result == JOB_SUCCEEDED;
+	default:
+		return w->state == WORKER_READY;
+	}
 }
 
 bool worker_is_final(const struct worker *w)
@@ -115,6 +125,34 @@ void worker_describe_end(const struct worker_run *run, char *out, size_t size)
 	size_t n = strlen(out);
 	if (run->exited && run->said_errno && WIFEXITED(run->status))
 		snprintf(out + n, size - n, ": %s", strerror(run->said_errno));
+}
+
+bool worker_is_resting(const struct worker *w)
+{
+	return w->config->kind == WORKER_JOB && w->state == WORKER_WAITING && !w->schedule.owed && w->schedule.armed;
+}
+
+/* Of a run that did not end by itself the cause says more than the signal. */
+static const char *cause_beside(const struct worker_run *run)
+{
+	bool itself = run->cause == CAUSE_EXIT || run->cause == CAUSE_SIGNAL || run->cause == CAUSE_SPAWN;
+	return itself ? "" : worker_cause_name(run->cause);
+}
+
+void worker_describe_rest(const struct worker *w, const char *in, char *out, size_t size)
+{
+	const struct worker_run *last = worker_last_run(w);
+	char next[WALL_SIZE], end[96];
+	wall_format(w->schedule.next_ms, next);
+	snprintf(next + 19, sizeof(next) - 19, "Z"); /* whole seconds */
+	bool armed = w->schedule.armed;
+	size_t n = (size_t)snprintf(out, size, "%s%s%s", armed ? "next run at " : "its schedule is at rest",
+		armed ? next : "", armed ? in : "");
+	if (!last || n >= size)
+		return;
+	worker_describe_end(last, end, sizeof(end));
+	const char *cause = cause_beside(last);
+	snprintf(out + n, size - n, "; last run: %s%s%s%s", end, cause[0] ? " (" : "", cause, cause[0] ? ")" : "");
 }
 
 /* The only place where a state changes: it is told to the journal here. */
@@ -177,19 +215,25 @@ void worker_follow_group(struct worker *w, uint64_t comebacks)
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t)
 {
 	bool same = config_worker_equal(w->config, config);
+	bool stays_job = w->config->kind == WORKER_JOB && config->kind == WORKER_JOB;
 	struct config *old = w->source;
+	if (stays_job)
+		schedule_reconfigure(&w->schedule, w->config, config);
+	else
+		w->schedule = (struct schedule){0};
 	w->source = config_hold(source);
 	w->config = config;
 	config_release(old);
 	/* It is configured again while it still stops because it was not. */
-	if (w->removed && w->state == WORKER_STOPPING)
+	if (w->removed && w->state == WORKER_STOPPING && config->kind != WORKER_JOB)
 		w->again = true;
 	w->removed = false;
 	if (same)
 		return;
 	restart_forget(&w->restart);
 	w->spread_until = 0;
-	if (worker_is_up(w)) {
+	/* A job's run goes on; the next one is of the new configuration. */
+	if (worker_is_up(w) && !stays_job) {
 		w->again = true;
 		w->cause = CAUSE_RELOAD;
 	} else if (w->wanted && (worker_is_final(w) || w->state == WORKER_BACKOFF)) {

@@ -44,7 +44,7 @@ static void settle(struct worker *w, struct turn *t)
 		return;
 	if (w->state == WORKER_STARTING && w->config->liveness.kind != CHECK_NOTIFY)
 		health_start(&w->checks[PROBE_LIVENESS], &w->config->liveness, t->now);
-	if (w->config->kind == WORKER_TASK)
+	if (w->config->kind != WORKER_SERVICE)
 		worker_enter(w, WORKER_RUNNING, t, "pid %d", w->pid);
 	else if (is_ready(w))
 		worker_enter(w, WORKER_READY, t, "pid %d%s", w->pid, w->reloading ? ", reloading" : "");
@@ -110,8 +110,42 @@ static bool ended_well(const struct worker_run *run)
 	return run->exited && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0;
 }
 
-static bool is_to_restart(const struct worker *w, bool well)
+/* What the end of a job's run says about its work; nothing when somebody or something else ended it. */
+static enum job_result result_of(const struct worker *w, const struct worker_run *run)
 {
+	switch (w->cause) {
+	case CAUSE_OVERLAP:
+	case CAUSE_GROUP:
+	case CAUSE_DEPENDENCY:
+	case CAUSE_COMMAND:
+	case CAUSE_RELOAD:
+	case CAUSE_SHUTDOWN:
+		return JOB_NONE;
+	case CAUSE_EXIT:
+		return ended_well(run) ? JOB_SUCCEEDED : JOB_FAILED;
+	default:
+		return JOB_FAILED;
+	}
+}
+
+static void note_result(struct worker *w, const struct worker_run *run, struct turn *t)
+{
+	char end[96];
+	enum job_result result = result_of(w, run);
+	schedule_note(&w->schedule, result, t->now);
+	if (result != JOB_FAILED)
+		return;
+	worker_describe_end(run, end, sizeof(end));
+	journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "run-failed", "its run failed: %s (%s)", end,
+		worker_cause_name(w->cause));
+}
+
+static bool is_to_restart(const struct worker *w, const struct worker_run *run)
+{
+	bool well = ended_well(run), job = w->config->kind == WORKER_JOB;
+	/* A job's run is tried again because it failed, unless another one waits. */
+	if (job && (w->schedule.queued || result_of(w, run) != JOB_FAILED))
+		return false;
 	switch (w->config->restart.policy) {
 	case RESTART_NEVER:
 		return false;
@@ -120,6 +154,19 @@ static bool is_to_restart(const struct worker *w, bool well)
 	default:
 		return true;
 	}
+}
+
+/* A job does not end for good, unless its limit says so: it waits for its next time. */
+static bool rest(struct worker *w, struct turn *t)
+{
+	char text[sizeof(w->reason)];
+	if (w->config->kind != WORKER_JOB)
+		return false;
+	schedule_over(&w->schedule);
+	restart_forget(&w->restart);
+	worker_describe_rest(w, "", text, sizeof(text));
+	worker_enter(w, WORKER_WAITING, t, "%s", text);
+	return true;
 }
 
 /* A run ended that nobody asked to end: start again, later, or never. */
@@ -132,7 +179,9 @@ static void decide_restart(struct worker *w, const struct worker_run *run, struc
 		worker_enter(w, WORKER_SUCCEEDED, t, "%s", end);
 		return;
 	}
-	if (!is_to_restart(w, well)) {
+	if (!is_to_restart(w, run)) {
+		if (rest(w, t))
+			return;
 		worker_enter(
 			w, well ? WORKER_STOPPED : WORKER_FAILED, t, "%s, and its restart policy leaves it so", end);
 		return;
@@ -140,6 +189,8 @@ static void decide_restart(struct worker *w, const struct worker_run *run, struc
 	ms_t ran = run->started_at ? run->ended_at - run->started_at : 0;
 	ms_t delay = restart_after_exit(&w->restart, &w->config->restart, ran, t->now, t->random);
 	if (delay < 0) {
+		if (w->config->restart.limit.action == RESTART_LIMIT_AUTO && rest(w, t))
+			return;
 		worker_enter(w, WORKER_FAILED, t, "%s; %d restarts within %lld s are its limit", end,
 			w->config->restart.limit.count, (long long)w->config->restart.limit.window / 1000);
 		return;
@@ -165,6 +216,8 @@ static void end_run(struct worker *w, struct turn *t)
 	w->start_deadline = w->watchdog_at = w->memory.due = CLOCK_NEVER;
 	w->progress = (struct progress){.due = CLOCK_NEVER};
 	w->status_text[0] = '\0';
+	if (w->config->kind == WORKER_JOB)
+		note_result(w, run, t);
 	if (w->again && w->wanted && !w->removed) {
 		w->again = false;
 		w->restarts[cause]++;
@@ -181,7 +234,7 @@ static void end_run(struct worker *w, struct turn *t)
 		decide_restart(w, run, t);
 	}
 	w->cause = CAUSE_NONE;
-	w->comebacks += run->started_at && !worker_is_final(w);
+	w->comebacks += run->started_at && !worker_is_final(w) && w->config->kind != WORKER_JOB;
 }
 
 static void on_gone(struct worker *w, const struct event *e, struct turn *t)
@@ -354,6 +407,8 @@ static void on_asked(struct worker *w, const struct event *e, struct turn *t)
 		return;
 	}
 	w->wanted = true;
+	if (w->config->kind == WORKER_JOB)
+		schedule_ask(&w->schedule);
 	if (worker_is_up(w)) {
 		bool leaving = w->state == WORKER_STOPPING;
 		w->again |= leaving || e->kind == EVENT_ASKED_RESTART;

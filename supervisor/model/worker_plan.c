@@ -23,6 +23,8 @@ static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 	w->started_at = w->ready_at = w->lost_at = w->spread_until = 0;
 	for (int i = 0; i < PROBE_COUNT; i++)
 		w->checks[i] = (struct health){.due = CLOCK_NEVER};
+	if (w->config->kind == WORKER_JOB)
+		schedule_began(&w->schedule, w->config, t);
 	worker_enter(w, WORKER_STARTING, t, "run %llu", (unsigned long long)w->run);
 	plan_add(t->plan, EFFECT_WORKER_SPAWN, w->slot, w->run, 0, "it is wanted");
 }
@@ -60,6 +62,12 @@ static void plan_down(struct worker *w, const struct worker_gate *gate, uint64_t
 		return;
 	if (w->state == WORKER_BACKOFF && !clock_due(w->not_before, t->now)) {
 		plan_wake(t->plan, w->not_before);
+		return;
+	}
+	if (w->config->kind == WORKER_JOB && !w->schedule.owed) {
+		char text[sizeof(w->reason)];
+		worker_describe_rest(w, "", text, sizeof(text));
+		worker_enter(w, WORKER_WAITING, t, "%s", text);
 		return;
 	}
 	if (!gate->may_start) {
@@ -274,6 +282,22 @@ static void plan_checks(struct worker *w, struct turn *t)
 		plan_wake(t->plan, w->watchdog_at);
 }
 
+/* Returns whether it is being ended. */
+static bool plan_deadline(struct worker *w, struct turn *t)
+{
+	char text[UNITS_TEXT_MAX];
+	if (!w->config->deadline)
+		return false;
+	ms_t at = clock_after(w->started_at, w->config->deadline);
+	if (!clock_due(at, t->now)) {
+		plan_wake(t->plan, at);
+		return false;
+	}
+	begin_stop(w, CAUSE_DEADLINE, t, "it runs longer than its deadline of %s",
+		units_format_duration(w->config->deadline, text));
+	return true;
+}
+
 static void plan_running(struct worker *w, const struct worker_gate *gate, struct turn *t)
 {
 	if (gate->shutdown || w->removed) {
@@ -289,12 +313,29 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 			w->cause == CAUSE_RELOAD  ? "its configuration changed"
 			: w->cause == CAUSE_GROUP ? "a thing that it restarts with came back"
 						  : "somebody asked to restart it");
-	else if (w->started_at && !plan_dependency_loss(w, gate, t))
+	else if (w->started_at && !plan_deadline(w, t) && !plan_dependency_loss(w, gate, t))
 		plan_checks(w, t);
+}
+
+/* The times of a job come while nothing keeps it from running, whether a run is there or not. */
+static void plan_job(struct worker *w, const struct worker_gate *gate, struct turn *t)
+{
+	if (!w->wanted || w->removed || gate->shutdown || worker_is_final(w)) {
+		schedule_rest(&w->schedule);
+		return;
+	}
+	bool busy = worker_is_up(w) || w->state == WORKER_BACKOFF;
+	if (!schedule_turn(&w->schedule, w->config, w->name, busy, t))
+		return;
+	w->not_before = 0;
+	if (worker_is_running(w))
+		begin_stop(w, CAUSE_OVERLAP, t, "its next run takes its place");
 }
 
 void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t)
 {
+	if (w->config->kind == WORKER_JOB)
+		plan_job(w, gate, t);
 	if (!worker_is_up(w)) {
 		plan_down(w, gate, next_run, t);
 		return;

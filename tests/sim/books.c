@@ -77,7 +77,7 @@ static bool was_ever_ready(const struct book *b)
 	const struct config_worker *c = b->run_config;
 	if (!c)
 		return false;
-	if (c->kind == WORKER_TASK)
+	if (c->kind != WORKER_SERVICE)
 		return b->facts & FACT_SUCCEEDED;
 	unsigned startup = c->startup.kind == CHECK_NONE     ? FACT_STARTED
 			   : c->startup.kind == CHECK_NOTIFY ? FACT_NOTIFIED
@@ -122,8 +122,13 @@ bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref
 void books_before_turn(struct sim *s)
 {
 	EACH_WORKER(s, w)
-	s->was_available[w->slot] = worker_is_available(w);
+	{
+		s->was_available[w->slot] = worker_is_available(w);
+		s->was_scheduled[w->slot] = w->schedule;
+		s->was_run[w->slot] = w->run;
+	}
 	s->browser_was_available = s->world->n_browsers && browser_is_available(&s->world->browsers[0]);
+	s->furthest = wall_ms(s) / MINUTE_MS > s->furthest ? wall_ms(s) / MINUTE_MS : s->furthest;
 }
 
 /* What goes away in this turn holds those back that are planned after it. */
@@ -182,6 +187,12 @@ static void note_worker_fact(struct sim *s, const struct event *e, struct book *
 	}
 }
 
+bool books_has_rested(const struct worker *w)
+{
+	return w->config->kind == WORKER_JOB && w->state == WORKER_WAITING &&
+	       (strncmp(w->reason, "next run", 8) == 0 || strncmp(w->reason, "its schedule", 12) == 0);
+}
+
 void books_forgive(struct book *b)
 {
 	b->streak = 0;
@@ -218,6 +229,8 @@ static void note_end(struct sim *s, const struct worker *w, struct book *b)
 	b->due_at = CLOCK_NEVER;
 	if (w->config && w->state == WORKER_BACKOFF)
 		note_restart(s, w, b);
+	else if (w->config && books_has_rested(w))
+		books_forgive(b);
 }
 
 void books_note_spawn(struct sim *s, const struct effect *e)
@@ -313,6 +326,7 @@ void books_note_fact(struct sim *s, const struct event *e)
 	if (b && e->kind <= EVENT_WORKER_STOP_COMMAND)
 		note_worker_fact(s, e, b);
 	note_part_fact(s, e);
+	s->was_queued = e->slot < s->world->n_workers && s->world->workers[e->slot].schedule.queued;
 }
 
 void books_note_outcome(struct sim *s, const struct event *e)

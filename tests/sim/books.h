@@ -38,6 +38,8 @@ void books_note_outcome(struct sim *s, const struct event *e);
 uint64_t books_count_exits(const struct worker *w);
 /* Before it is applied. */
 void books_note_reload(struct sim *s, const struct config *config);
+/* A job whose run is over and not tried again. */
+bool books_has_rested(const struct worker *w);
 /* Its failures are forgotten: it may be started at once. */
 void books_forgive(struct book *b);
 

@@ -89,7 +89,7 @@ static void advance(struct sim *s, ms_t until)
 static void check_idempotence(struct sim *s, ms_t wake_at)
 {
 	static struct plan again;
-	reconcile(s->world, s->now, s->now, &again);
+	reconcile(s->world, s->now, wall_ms(s), &again);
 	CHECK(s, again.count == 0, "the same turn planned twice gives another effect: %s (%s)",
 		effect_name(again.effects[0].kind), again.effects[0].reason);
 	CHECK(s, again.wake_at >= wake_at,
@@ -103,7 +103,7 @@ void life_step(struct sim *s)
 {
 	s->steps++;
 	books_before_turn(s);
-	reconcile(s->world, s->now, s->now, &s->plan);
+	reconcile(s->world, s->now, wall_ms(s), &s->plan);
 	for (size_t i = 0; i < s->plan.count; i++)
 		promises_of_effect(s, &s->plan.effects[i]);
 	for (size_t i = 0; i < s->plan.count; i++)
@@ -131,6 +131,7 @@ struct sim *life_begin(uint64_t seed, bool rough, bool small)
 	s->seed = s->random.state = seed;
 	s->database_up = true;
 	s->now = 1000;
+	s->wall_ahead = WALL;
 	s->calm = !rough;
 	s->small = small;
 	s->traced = getenv("SIM_TRACE") != NULL;

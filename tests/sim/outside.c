@@ -93,10 +93,23 @@ static void tell_progress(struct sim *s, uint64_t run)
 		life_post(s, 5000 + a_while(s, 5000), progress);
 }
 
+/* A job's last words: then it ends by itself, unless something has ended it before. Some take very long. */
+static void begin_job(struct sim *s, const struct effect *e)
+{
+	struct event done = answer(e, EVENT_WORKER_NOTIFIED);
+	done.notified.bits = NOTIFIED_STATUS;
+	strcpy(done.text, fault(s, 20) ? "failed" : "done");
+	life_post(s, 10 + a_while(s, fault(s, 25) ? 200000 : 300), done);
+}
+
 void outside_hear(struct sim *s, const struct event *e)
 {
 	if (e->kind == EVENT_WORKER_NOTIFIED && e->notified.bits == NOTIFIED_PROGRESS)
 		tell_progress(s, e->run);
+	if (e->kind == EVENT_WORKER_NOTIFIED && strcmp(e->text, "done") == 0)
+		outside_die(s, e->run, 0, 0);
+	if (e->kind == EVENT_WORKER_NOTIFIED && strcmp(e->text, "failed") == 0)
+		outside_die(s, e->run, 0x100, 0);
 }
 
 static void spawn(struct sim *s, const struct effect *e)
@@ -111,6 +124,8 @@ static void spawn(struct sim *s, const struct effect *e)
 		outside_die(s, e->run, chance(s, 50) ? 0x100 : 11, 5 + a_while(s, 50));
 	else if (s->world->workers[e->slot].config->kind == WORKER_TASK)
 		outside_die(s, e->run, fault(s, 20) ? 0x100 : 0, 10 + a_while(s, 300));
+	if (s->world->workers[e->slot].config->kind == WORKER_JOB)
+		begin_job(s, e);
 	tell_readiness(s, e);
 	if (s->world->workers[e->slot].config->progress.notify)
 		tell_progress(s, e->run);

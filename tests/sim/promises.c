@@ -41,6 +41,10 @@ void promises_of_effect(struct sim *s, const struct effect *e)
 static void promises_of_worker(struct sim *s, const struct worker *w)
 {
 	struct book *b = books_of(s, w);
+	if (w->config->kind == WORKER_JOB) {
+		promise_times(s, w, b);
+		promise_run_time(s, w, b);
+	}
 	if (!w->run) {
 		promise_return(s, w, b);
 	} else if (w->run == b->alive) {
@@ -75,6 +79,8 @@ void promises_of_outcome(struct sim *s, const struct event *e)
 	bool ended = e->kind == EVENT_WORKER_GONE || e->kind == EVENT_WORKER_UNSTARTABLE;
 	if (ended && w->config && w->state == WORKER_BACKOFF)
 		promise_limit(s, w, books_of(s, w));
+	if (ended && w->config && w->config->kind == WORKER_JOB)
+		promise_queue(s, w);
 	if (e->kind == EVENT_WORKER_EXITED && books_of_run(s, e->run))
 		promise_count(s, w);
 }

@@ -27,6 +27,17 @@ void promise_start(struct sim *s, const struct worker *w, const struct book *b);
 void promise_end(struct sim *s, const struct worker *w, struct book *b);
 void promise_kill(struct sim *s, const struct worker *w, const struct book *b);
 
+/* ---- promises_jobs.c ---- */
+
+/* A time has come in this turn. */
+bool promise_has_come(const struct sim *s, const struct worker *w);
+void promise_times(struct sim *s, const struct worker *w, struct book *b);
+void promise_due(struct sim *s, const struct worker *w);
+void promise_queue(struct sim *s, const struct worker *w);
+void promise_run_time(struct sim *s, const struct worker *w, const struct book *b);
+/* In quiet times each job runs, and succeeds. */
+void promise_jobs_run(struct sim *s, ms_t since);
+
 /* ---- promises_parts.c ---- */
 
 /* What is to be done by then is not left to chance: the plan wants to be woken for it. */

@@ -82,6 +82,8 @@ void promise_limit(struct sim *s, const struct worker *w, const struct book *b)
 /* The next start comes no earlier than the back-off has it. */
 static void promise_patience(struct sim *s, const struct worker *w, const struct book *b)
 {
+	if (w->config->overlap == JOB_OVERLAP_REPLACE && promise_has_come(s, w))
+		return; /* its next run takes the place of another try */
 	CHECK(s, !b->ended_at || s->now - b->ended_at >= b->least,
 		"%s is started %lld ms after its end; restart %d in a row waits for %lld ms at least", w->name,
 		(long long)(s->now - b->ended_at), b->streak, (long long)b->least);
@@ -102,6 +104,8 @@ static bool is_free(struct sim *s, const struct worker *w, const struct book *b)
 	if (!w->wanted || w->removed || worker_is_final(w) || books_is_called_off(s, w))
 		return false;
 	if (b->alive || books_twin_of(s, w)->alive)
+		return false;
+	if (w->config->kind == WORKER_JOB && !w->schedule.owed)
 		return false;
 	for (size_t i = 0; i < w->config->n_depends_on; i++)
 		if (!books_is_there(s, w, w->config->depends_on[i]))
@@ -211,6 +215,7 @@ void promise_spawn(struct sim *s, const struct worker *w)
 {
 	struct book *b = books_of(s, w);
 	promise_dependencies(s, w);
+	promise_due(s, w);
 	promise_single_worker(s, w, b);
 	promise_patience(s, w, b);
 	promise_no_start(s, w);

@@ -24,6 +24,9 @@
 #define SLOTS_MAX    64
 #define RESTARTS_MAX CONFIG_RESTARTS_MAX
 
+#define WALL      INT64_C(1775001600000) /* 2026-04-01T00:00:00Z, when the monotonic clock began */
+#define MINUTE_MS 60000
+
 /* One run of a worker or browser, as the kernel has it. */
 enum life { LIFE_NONE, LIFE_RUNS, LIFE_ENDED, LIFE_GONE };
 
@@ -46,6 +49,8 @@ struct book {
 	/* the end that is wanted */
 	ms_t end_wanted_at; /* CLOCK_NEVER: it is not */
 	ms_t extended_until, start_extended_until; /* by EXTEND_TIMEOUT_USEC=: its stop, its start */
+	/* the times of a job */
+	int64_t covered; /* minute of the wall clock up to which its times have come */
 	/* the way back */
 	ms_t ended_at; /* its last run; 0: none */
 	ms_t least, most; /* from there to the next start */
@@ -78,6 +83,8 @@ struct sim {
 	struct world *world;
 	struct plan plan;
 	ms_t now;
+	int64_t wall_ahead; /* of the clock on the wall before now; it errs */
+	int64_t furthest; /* minute that it has ever shown */
 	ms_t overslept; /* so much of it passed after the plan wanted to be woken */
 	uint64_t steps;
 	bool small; /* a stack of workers alone */
@@ -98,6 +105,9 @@ struct sim {
 
 	struct book books[BOOKS];
 	bool was_available[SLOTS_MAX], browser_was_available; /* by worker slot; before this turn */
+	struct schedule was_scheduled[SLOTS_MAX]; /* likewise */
+	uint64_t was_run[SLOTS_MAX];
+	bool was_queued; /* a run of the job that a fact is about, before it was told */
 	bool database_answered, volume_prepared;
 	unsigned rungs_answered; /* bits, in the browser's run ... */
 	uint64_t rungs_run;
@@ -135,6 +145,12 @@ static inline bool fault(struct sim *s, int percent)
 static inline ms_t a_while(struct sim *s, ms_t max)
 {
 	return (ms_t)random_below(&s->random, (uint64_t)max + 1);
+}
+
+/* What the clock on the wall shows. */
+static inline int64_t wall_ms(const struct sim *s)
+{
+	return s->now + s->wall_ahead;
 }
 
 /* ---- life.c: virtual time ---- */

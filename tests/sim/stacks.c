@@ -41,6 +41,12 @@ enum line {
 	ONCE,
 	PACER,
 	PACER_HASTY,
+	REPORT,
+	REPORT_RARE,
+	AUDIT,
+	AUDIT_LATER,
+	SYNC,
+	SYNC_OFTEN,
 	ENUM_LINES
 };
 
@@ -94,19 +100,36 @@ static const char *const lines[ENUM_LINES] = {
 	[PACER_HASTY] = "\"pacer\": { \"command\": [\"p\"], \"startup\": { \"notify\": true, \"interval\": \"1s\" },"
 			"  \"stop\": { \"timeout\": \"500ms\" }, " OFTEN " }",
 	[ONCE] = "\"once\": { \"command\": [\"o\"], \"restart\": { \"policy\": \"never\" } }",
+	[REPORT] = "\"report\": { \"command\": [\"p\"], \"kind\": \"job\", \"schedule\": \"*/1 * * * *\","
+		   "  \"overlap\": \"queue\" }",
+	[REPORT_RARE] = "\"report\": { \"command\": [\"p\"], \"kind\": \"job\", \"schedule\": \"*/2 * * * *\" }",
+	[AUDIT] = "\"audit\": { \"command\": [\"a\"], \"kind\": \"job\", \"schedule\": \"*/1 * * * *\","
+		  "  \"depends_on\": [\"postgres:main\", \"db\"], \"on_dependency_loss\": \"pause\","
+		  "  \"deadline\": \"20s\" }",
+	[AUDIT_LATER] = "\"audit\": { \"command\": [\"a\"], \"kind\": \"job\", \"schedule\": \"*/1 * * * *\","
+			"  \"depends_on\": [\"report\"], \"deadline\": \"2m\", \"overlap\": \"replace\","
+			"  \"restart\": { \"policy\": \"on-failure\", \"backoff\": { \"initial\": \"10s\" } } }",
+	[SYNC] = "\"sync\": { \"command\": [\"s\"], \"kind\": \"job\", \"every\": \"5s\", \"overlap\": \"replace\","
+		 "  \"depends_on\": [\"postgres:main\"], \"deadline\": \"8s\", \"stop\": { \"timeout\": \"1s\" },"
+		 "  \"restart\": { \"policy\": \"on-failure\" } }",
+	[SYNC_OFTEN] =
+		"\"sync\": { \"command\": [\"s\"], \"kind\": \"job\", \"every\": \"3s\", \"overlap\": \"queue\","
+		"  \"restart\": { \"policy\": \"on-failure\", \"limit\": { \"count\": 2, \"window\": \"10s\" } } }",
 };
 
 enum { SMALL = 5 }; /* the first of those with workers alone */
 
 static const enum line stacks[][16] = {
-	{DB, MIGRATE, API, CACHE, LEFT, RIGHT, INDEXER, VALUATION_3, TELLER, CRASHER, ONCE},
-	{DB, MIGRATE, API, CACHE, LEFT, RIGHT, INDEXER, VALUATION_5, TELLER, CRASHER_SLOW, ONCE},
-	{DB, MIGRATE, API_BY_NOTIFICATION, CACHE_ALONE, RIGHT_OTHER, INDEXER, VALUATION_1, CRASHER},
-	{DB, MIGRATE_TWICE, API, INDEXER_PATIENT, VALUATION_3, TELLER_FREE, ONCE},
-	{ONCE, CRASHER, VALUATION_1, DB, API, MIGRATE, TELLER},
-	{PACER, ONCE},
-	{CRASHER, PACER_HASTY},
-	{PACER, CRASHER_SLOW},
+	{DB, MIGRATE, API, CACHE, LEFT, RIGHT, INDEXER, VALUATION_3, TELLER, CRASHER, ONCE, REPORT, AUDIT, SYNC},
+	{DB, MIGRATE, API, CACHE, LEFT, RIGHT, INDEXER, VALUATION_5, TELLER, CRASHER_SLOW, ONCE, REPORT_RARE, AUDIT,
+		SYNC},
+	{DB, MIGRATE, API_BY_NOTIFICATION, CACHE_ALONE, RIGHT_OTHER, INDEXER, VALUATION_1, CRASHER, AUDIT_LATER,
+		REPORT},
+	{DB, MIGRATE_TWICE, API, INDEXER_PATIENT, VALUATION_3, TELLER_FREE, ONCE, SYNC_OFTEN},
+	{ONCE, CRASHER, VALUATION_1, DB, API, MIGRATE, TELLER, SYNC, REPORT_RARE},
+	{PACER, ONCE, REPORT},
+	{CRASHER, PACER_HASTY, REPORT, SYNC_OFTEN},
+	{PACER, CRASHER_SLOW, REPORT_RARE},
 };
 
 enum { N_STACKS = sizeof(stacks) / sizeof(stacks[0]) };

@@ -99,6 +99,12 @@ static void confuse(struct sim *s)
 		life_tell(s, &e);
 }
 
+/* The clock on the wall is right, or wrong by up to what is made up by waiting. */
+static void set_clock(struct sim *s)
+{
+	s->wall_ahead = WALL + (chance(s, 30) ? 0 : a_while(s, SCHEDULE_BACK_MAX_S * 1000));
+}
+
 /* ---- people ---- */
 
 static void ask(struct sim *s, enum event_kind kind)
@@ -148,7 +154,7 @@ void trouble_strike(struct sim *s)
 {
 	static void (*const strikes[])(struct sim *) = {kill_some, kill_some, kill_some, exhaust, lose_database,
 		lose_database, mute_browser, confuse, notify, notify, notify, ask_something, ask_something,
-		ask_something, ask_browser, ask_drain};
+		ask_something, ask_browser, ask_drain, set_clock};
 	if (chance(s, s->weather.reloads))
 		reload(s);
 	else
@@ -167,6 +173,7 @@ static void ask_all(struct sim *s)
 void trouble_is_over(struct sim *s)
 {
 	s->calm = s->database_up = true;
+	s->wall_ahead = s->furthest * MINUTE_MS - s->now; /* what it has shown is not waited for */
 	s->mute_until = s->spawn_error_until = 0;
 	reload_to(s, 0);
 	life_tell(s, &(struct event){.kind = EVENT_ASKED_UNDRAIN});

@@ -63,8 +63,10 @@ void schedule_rest(struct schedule *s);
 void schedule_ask(struct schedule *s);
 /* A run begins: an interval counts from here. */
 void schedule_began(struct schedule *s, const struct config_worker *c, const struct turn *t);
-/* The run is over; JOB_NONE: it was ended for a reason that says nothing about it. */
-void schedule_over(struct schedule *s, enum job_result result, ms_t now);
+/* A run ended; JOB_NONE: for a reason that says nothing about it. */
+void schedule_note(struct schedule *s, enum job_result result, ms_t now);
+/* And it is not tried again: what was owed is done, unless one more waits. */
+void schedule_over(struct schedule *s);
 /* Another configuration, from which the next time is told anew if it differs; no run comes of that. */
 void schedule_reconfigure(struct schedule *s, const struct config_worker *before, const struct config_worker *now);
 

@@ -7,6 +7,7 @@
  *      │                   │                                                           │
  *      └──not wanted── stopping ◄──stop, restart, liveness, loss of a dependency───────┘
  *                          └──► succeeded (task) · failed (limit, policy never) · paused
+ *                               · waiting, for its next time (job)
  *
  * Wanted is a field, not an event: what is asked while it stops is not lost.
  * What happened is folded in by worker_events, what to do is found by worker_plan;
@@ -23,6 +24,7 @@
 #include "podvisor/model/health.h"
 #include "podvisor/model/progress.h"
 #include "podvisor/model/restart.h"
+#include "podvisor/model/schedule.h"
 #include "podvisor/model/turn.h"
 
 /* X(enumerator, name in the status and in metrics) */
@@ -57,6 +59,8 @@ enum worker_cause {
 	CAUSE_LIVENESS, /* its liveness check failed */
 	CAUSE_PROGRESS, /* its work stood still */
 	CAUSE_MEMORY, /* its tree stayed above limits.memory */
+	CAUSE_DEADLINE, /* a job took longer than its deadline */
+	CAUSE_OVERLAP, /* a job's next run takes its place */
 	CAUSE_GROUP, /* a thing that it restarts with came back */
 	CAUSE_DEPENDENCY, /* a thing it depends on was lost */
 	CAUSE_COMMAND, /* somebody asked */
@@ -132,6 +136,7 @@ struct worker {
 	ms_t spread_until; /* after a database came back: not all at once */
 	struct health checks[PROBE_COUNT];
 	struct restart restart;
+	struct schedule schedule; /* of a job */
 	char status_text[160]; /* STATUS= of sd_notify */
 
 	struct worker_run history[WORKER_HISTORY]; /* ring, newest at (n_runs - 1) % WORKER_HISTORY */
@@ -148,7 +153,7 @@ struct worker {
 void worker_init(struct worker *w, struct config *source, const struct config_worker *config, int instance,
 	uint32_t slot, ms_t now);
 void worker_fini(struct worker *w);
-/* Takes another configuration; a running worker that differs is started anew. */
+/* Takes another configuration; a running worker that differs is started anew, but a job's run goes on. */
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t);
 
 /* comebacks: of those that it restarts with, summed up; when there are more than
@@ -170,7 +175,7 @@ static inline const struct config_stop *worker_stop_of(const struct worker *w)
 
 /* A process of it exists, or may exist. */
 bool worker_is_up(const struct worker *w);
-/* Those who depend on it may run: ready, or a task that succeeded. */
+/* Those who depend on it may run: ready, or a task that succeeded, or a job whose last run did. */
 bool worker_is_available(const struct worker *w);
 /* It will not come back by itself: failed, stopped, succeeded. */
 bool worker_is_final(const struct worker *w);
@@ -180,6 +185,11 @@ const struct worker_run *worker_last_run(const struct worker *w);
 int worker_exit_code(const struct worker *w);
 /* "exited with code 1", "killed by SIGKILL", "could not start: ..."; into out. */
 void worker_describe_end(const struct worker_run *run, char *out, size_t size);
+/* Whether it is a job that waits for its next time. */
+bool worker_is_resting(const struct worker *w);
+/* "next run at 2026-11-24T03:00:00Z; last run: exited with code 0", with what
+ * stands in `in` (" (in 3 h)", or "") behind the time; into out. */
+void worker_describe_rest(const struct worker *w, const char *in, char *out, size_t size);
 
 /* For worker_events and worker_plan only. */
 

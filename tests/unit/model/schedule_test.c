@@ -115,7 +115,7 @@ static void an_interval_counts_from_the_first_turn_and_then_from_each_start(void
 	pass(b, 3 * MINUTE); /* something kept it from beginning */
 	begin(b);
 	assert_int_equal(b->schedule.next_ms, MORNING + 23 * MINUTE);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	pass(b, 10 * MINUTE - 1);
 	turn(b, false);
 	assert_false(b->schedule.owed);
@@ -198,7 +198,7 @@ static void a_clock_that_is_set_back_gives_no_time_a_second_turn(void **state)
 	pass(b, 61 * MINUTE);
 	turn(b, false);
 	begin(b);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	uint64_t slots = b->schedule.slots;
 	assert_int_equal(slots, 6);
 	b->turn.wall_ms -= 31 * MINUTE; /* 0:30 again */
@@ -221,7 +221,7 @@ static void a_clock_that_was_wrong_by_years_does_not_stop_the_schedule_for_years
 	turn(b, false);
 	assert_true(b->schedule.owed);
 	assert_int_equal(b->schedule.missed[MISSED_LATE], 999); /* it counts no further */
-	schedule_over(&b->schedule, JOB_NONE, b->turn.now);
+	schedule_over(&b->schedule);
 	b->turn.wall_ms -= 100000 * HOUR;
 	turn(b, false);
 	assert_false(b->schedule.owed);
@@ -236,7 +236,7 @@ static void a_daily_time_has_no_second_turn_although_the_clock_is_set_back_by_ho
 	pass(b, HOUR);
 	turn(b, false);
 	begin(b);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	b->turn.wall_ms -= 20 * HOUR;
 	turn(b, false);
 	assert_int_equal(b->schedule.next_ms, MORNING + 25 * HOUR);
@@ -277,7 +277,7 @@ static void whatever_the_clock_does_each_time_has_one_turn(void **state)
 		assert_int_equal(b->schedule.slots - slots, fresh);
 		assert_int_equal(b->schedule.owed, fresh > 0);
 		furthest += fresh;
-		schedule_over(&b->schedule, JOB_NONE, b->turn.now);
+		schedule_over(&b->schedule);
 	}
 }
 
@@ -305,7 +305,7 @@ static void skip_leaves_out_what_comes_while_a_run_goes_on(void **state)
 	assert_false(b->replace);
 	assert_int_equal(b->schedule.missed[MISSED_OVERLAP], 1);
 	assert_string_equal(told(b), "1 run left out: the run before still goes on");
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	assert_false(b->schedule.owed);
 	come_again(b, false);
 	assert_true(b->schedule.owed);
@@ -338,9 +338,9 @@ static void queue_lets_one_wait_and_no_more(void **state)
 	come_again(b, true);
 	come_again(b, true);
 	assert_int_equal(b->schedule.missed[MISSED_OVERLAP], 2);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	begin(b);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	assert_false(b->schedule.owed);
 }
 
@@ -353,10 +353,10 @@ static void replace_asks_for_the_end_of_the_run_before(void **state)
 	come_again(b, true); /* it takes long to stop */
 	assert_true(b->replace);
 	assert_int_equal(b->schedule.missed[MISSED_OVERLAP], 1);
-	schedule_over(&b->schedule, JOB_NONE, b->turn.now);
+	schedule_over(&b->schedule);
 	begin(b);
 	assert_false(b->schedule.queued);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_over(&b->schedule);
 	assert_false(b->schedule.owed);
 }
 
@@ -378,12 +378,12 @@ static void a_result_stays_until_the_next_one(void **state)
 {
 	struct bench *b = *state;
 	due_with(b, JOB_OVERLAP_SKIP);
-	schedule_over(&b->schedule, JOB_SUCCEEDED, b->turn.now);
+	schedule_note(&b->schedule, JOB_SUCCEEDED, b->turn.now);
 	ms_t then = b->turn.now;
 	assert_int_equal(b->schedule.result, JOB_SUCCEEDED);
-	schedule_over(&b->schedule, JOB_NONE, 2 * then);
+	schedule_note(&b->schedule, JOB_NONE, 2 * then);
 	assert_int_equal(b->schedule.result, JOB_SUCCEEDED);
-	schedule_over(&b->schedule, JOB_FAILED, 3 * then);
+	schedule_note(&b->schedule, JOB_FAILED, 3 * then);
 	assert_int_equal(b->schedule.result, JOB_FAILED);
 	assert_int_equal(b->schedule.succeeded_at, then);
 }
