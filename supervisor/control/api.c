@@ -149,6 +149,14 @@ static bool read_wait(const struct api_call *c, int64_t *wait_s)
 	return false;
 }
 
+/* Runs from this number on are what the request is about. To start a job that runs already is about that run. */
+static uint64_t mark_for(const struct world *w, const struct wish *wish, const char *name)
+{
+	int slot = world_find_worker(w, name);
+	bool runs = slot >= 0 && w->workers[slot].config->kind == WORKER_JOB && worker_is_running(&w->workers[slot]);
+	return runs && wish->wait == WAIT_START ? w->workers[slot].run : w->next_run;
+}
+
 static void ask(const struct api_call *c, const struct wish *wish)
 {
 	int64_t wait_s;
@@ -168,8 +176,8 @@ static void ask(const struct api_call *c, const struct wish *wish)
 		answer_json(c->answer, 202, shape_asked(c->s, c->name, false));
 		return;
 	}
-	*c->wait =
-		(struct wait){.kind = wish->wait, .until = clock_after(c->s->now, wait_s * 1000), .mark = w->next_run};
+	*c->wait = (struct wait){
+		.kind = wish->wait, .until = clock_after(c->s->now, wait_s * 1000), .mark = mark_for(w, wish, c->name)};
 	snprintf(c->wait->name, sizeof(c->wait->name), "%s", c->name);
 }
 

@@ -186,6 +186,29 @@ static void put_worker_processes(struct scrape *c)
 		openmetrics_count(&c->m, usage_of(c, w)->processes, LABELS({"worker", w->name}));
 }
 
+static void put_worker_next_run(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	if (w->config->kind == WORKER_JOB && w->schedule.armed)
+		openmetrics_number(&c->m, (double)w->schedule.next_ms / 1000, LABELS({"worker", w->name}));
+}
+
+static void put_worker_last_success(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	if (w->schedule.succeeded_at)
+		openmetrics_number(&c->m, (double)snapshot_wall_ms(c->s, w->schedule.succeeded_at) / 1000,
+			LABELS({"worker", w->name}));
+}
+
+static void put_worker_missed_runs(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	for (int i = 0; w->config->kind == WORKER_JOB && i < MISSED_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)w->schedule.missed[i],
+			LABELS({"worker", w->name}, {"reason", missed_name((enum missed)i)}));
+}
+
 static void put_log_lines(struct scrape *c)
 {
 	const struct meters *m = c->s->meters;
@@ -562,6 +585,12 @@ static const struct family {
 		put_worker_progress},
 	{"podvisor_worker_progress_age_seconds", GAUGE, "seconds", WORKER,
 		"Since that number last moved, or an age was last within its limit.", put_worker_progress_age},
+	{"podvisor_worker_next_run_timestamp_seconds", GAUGE, "seconds", WORKER,
+		"Unix time at which the job is due next.", put_worker_next_run},
+	{"podvisor_worker_last_success_timestamp_seconds", GAUGE, "seconds", WORKER,
+		"Unix time at which the last run of the job that succeeded was over.", put_worker_last_success},
+	{"podvisor_worker_missed_runs", COUNTER, NULL, WORKER, "Times of the job that had no run of their own, by why.",
+		put_worker_missed_runs},
 	{"podvisor_worker_log_lines", COUNTER, NULL, WORKER, "Lines that the worker has written.", put_log_lines},
 	{"podvisor_worker_log_dropped_lines", COUNTER, NULL, ONE,
 		"Lines dropped because stdout was slower than the workers.", put_log_dropped},

@@ -2,11 +2,13 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "podvisor/base/signals.h"
+#include "podvisor/base/units.h"
 #include "podvisor/base/wall.h"
 #include "podvisor/control/answer.h"
 #include "podvisor/model/verdict.h"
@@ -75,6 +77,11 @@ static uint64_t sum(const uint64_t *values, int from, int n)
 static const char *cause_name(int i)
 {
 	return worker_cause_name((enum worker_cause)i);
+}
+
+static const char *missed_reason(int i)
+{
+	return missed_name((enum missed)i);
 }
 
 static const char *recycle_name(int i)
@@ -160,6 +167,42 @@ static json_t *shape_progress(const struct snapshot *s, const struct worker *w)
 		"age_seconds", seconds(s->now - p->since), "stalled", stalled, "trouble", text_or_null(p->trouble));
 }
 
+/* As people say it: seconds of minutes, minutes of hours, hours of days. */
+static ms_t rounded(ms_t span)
+{
+	ms_t minute = 60000, day = 24 * 60 * minute;
+	ms_t step = span < 10 * minute ? 1000 : span < day ? minute : 60 * minute;
+	return span > 0 ? span / step * step : 0;
+}
+
+/* Of a job that waits for its time it says how long that still is, which changes without the state. */
+static json_t *shape_reason(const struct snapshot *s, const struct worker *w)
+{
+	char text[sizeof(w->reason) + 48], in[48], span[UNITS_TEXT_MAX];
+	if (!worker_is_resting(w))
+		return answer_string(w->reason);
+	snprintf(in, sizeof(in), " (in %s)", units_format_duration(rounded(w->schedule.next_ms - s->wall_ms), span));
+	worker_describe_rest(w, in, text, sizeof(text));
+	return answer_string(text);
+}
+
+static json_t *shape_wall(int64_t unix_ms)
+{
+	char text[WALL_SIZE];
+	wall_format(unix_ms, text);
+	return json_string(text);
+}
+
+static json_t *shape_job(const struct worker *w)
+{
+	static const char *const results[] = {[JOB_SUCCEEDED] = "succeeded", [JOB_FAILED] = "failed"};
+	const struct schedule *job = &w->schedule;
+	return json_pack("{s:o,s:o,s:I,s:o}", "next_run", job->armed ? shape_wall(job->next_ms) : json_null(),
+		"last_result", job->result == JOB_NONE ? json_null() : json_string(results[job->result]), "missed_runs",
+		(json_int_t)sum(job->missed, 0, MISSED_COUNT), "missed_runs_by_reason",
+		counts(job->missed, 0, MISSED_COUNT, missed_reason));
+}
+
 static const char *kind_name(enum worker_kind kind)
 {
 	static const char *const names[] = {[WORKER_SERVICE] = "service", [WORKER_TASK] = "task", [WORKER_JOB] = "job"};
@@ -172,8 +215,8 @@ static json_t *worker_standing(const struct snapshot *s, const struct worker *w)
 	return json_pack("{s:o,s:o,s:i,s:s,s:b, s:s,s:o,s:o,s:o,s:b,s:b, s:o,s:I,s:o,s:o,s:o,s:o}", "name",
 		answer_string(w->name), "worker", answer_string(w->config->name), "instance", w->instance, "kind",
 		kind_name(w->config->kind), "critical", w->config->critical, "state", worker_state_name(w->state),
-		"reason", answer_string(w->reason), "since", point(s, w->since), "since_seconds",
-		seconds(s->now - w->since), "wanted", w->wanted, "available", worker_is_available(w), "pid",
+		"reason", shape_reason(s, w), "since", point(s, w->since), "since_seconds", seconds(s->now - w->since),
+		"wanted", w->wanted, "available", worker_is_available(w), "pid",
 		worker_is_up(w) && w->pid > 0 ? json_integer(w->pid) : json_null(), "run", (json_int_t)w->run,
 		"started", up ? point(s, w->started_at) : json_null(), "uptime_seconds",
 		up ? seconds(s->now - w->started_at) : json_null(), "next_start",
@@ -192,8 +235,11 @@ json_t *shapes_worker(const struct snapshot *s, size_t slot, bool runs)
 		counts(w->restarts, CAUSE_NONE + 1, CAUSE_COUNT, cause_name), "exits", "ok", (json_int_t)w->exits_ok,
 		"failed", (json_int_t)w->exits_failed, "signaled", (json_int_t)w->exits_signaled, "last_exit",
 		last ? shape_run(s, last) : json_null(), "checks", shape_checks(w), "usage", shape_usage(s, slot));
+	json_t *job = shape_job(w);
 	json_object_update(object, past);
+	json_object_update(object, job);
 	json_decref(past);
+	json_decref(job);
 	json_object_set_new(object, "restart_with", list_of(w->config->restart_with_names));
 	json_object_set_new(object, "progress", shape_progress(s, w));
 	if (runs)

@@ -15,8 +15,18 @@ static bool has_begun(const struct worker *w, uint64_t mark)
 	return w->run >= mark || (last && last->run >= mark);
 }
 
+/* The run that was asked for is over, and none follows it at once. */
+static bool run_is_over(const struct wait *wait, const struct worker *w)
+{
+	const struct worker_run *last = worker_last_run(w);
+	bool over = last && last->run >= wait->mark && !worker_is_up(w);
+	return over && (!w->schedule.owed || worker_is_final(w));
+}
+
 static bool worker_is_done(const struct wait *wait, const struct worker *w)
 {
+	if (w->config->kind == WORKER_JOB && wait->kind != WAIT_STOP)
+		return run_is_over(wait, w);
 	bool settled = worker_is_available(w) || worker_is_final(w);
 	switch (wait->kind) {
 	case WAIT_START:

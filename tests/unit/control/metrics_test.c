@@ -79,6 +79,28 @@ static void a_worker_shows_its_state_and_its_counters(void **state)
 	lacks("worker=\"\"");
 }
 
+static void a_job_shows_when_it_is_due_and_what_it_missed(void **state)
+{
+	(void)state;
+	static struct config_worker report = {.name = (char *)(uintptr_t) "report", .kind = WORKER_JOB};
+	scrape();
+	lacks("podvisor_worker_next_run_timestamp_seconds");
+	lacks("podvisor_worker_missed_runs");
+	workers[0] = (struct worker){.config = &report, .name = "report", .state = WORKER_WAITING};
+	scrape();
+	lacks("podvisor_worker_next_run_timestamp_seconds");
+	workers[0].schedule = (struct schedule){.armed = true,
+		.next_ms = 1700000060000,
+		.missed = {[MISSED_OVERLAP] = 2, [MISSED_LATE] = 1},
+		.succeeded_at = 500};
+	scrape();
+	has("\npodvisor_worker_next_run_timestamp_seconds{worker=\"report\"} 1700000060\n");
+	has("\npodvisor_worker_missed_runs_total{worker=\"report\",reason=\"overlap\"} 2\n");
+	has("\npodvisor_worker_missed_runs_total{worker=\"report\",reason=\"waiting\"} 0\n");
+	has("\npodvisor_worker_missed_runs_total{worker=\"report\",reason=\"late\"} 1\n");
+	has("\npodvisor_worker_last_success_timestamp_seconds{worker=\"report\"} 1700000000.5\n");
+}
+
 static void what_is_not_known_has_no_sample_and_no_family(void **state)
 {
 	(void)state;
@@ -166,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_worker_shows_its_state_and_its_counters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_job_shows_when_it_is_due_and_what_it_missed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_sample_and_no_family, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_measured_is_shown_also_when_it_is_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_database_that_does_not_answer_shows_nothing_stale, set_up, tear_down),

@@ -100,6 +100,33 @@ static void a_stop_is_done_when_nothing_runs_and_nothing_is_wanted(void **state)
 	assert_false(is_done(WAIT_STOP));
 }
 
+static void a_job_is_waited_for_until_the_run_that_was_asked_for_is_over(void **state)
+{
+	(void)state;
+	static struct config_worker report = {.name = (char *)(uintptr_t) "report", .kind = WORKER_JOB};
+	struct worker *w = &workers[0];
+	strcpy(wait.name, "report");
+	*w = (struct worker){.config = &report, .name = "report", .state = WORKER_WAITING, .wanted = true, .n_runs = 1};
+	w->history[0].run = 9;
+	assert_false(is_done(WAIT_START)); /* it has not begun */
+	w->run = 10;
+	w->state = WORKER_RUNNING;
+	w->schedule.owed = true;
+	assert_false(is_done(WAIT_START));
+	w->run = 0;
+	w->history[w->n_runs++].run = 10;
+	w->state = WORKER_BACKOFF; /* tried again */
+	assert_false(is_done(WAIT_START));
+	assert_false(is_done(WAIT_RESTART));
+	w->state = WORKER_FAILED;
+	assert_true(is_done(WAIT_START));
+	w->state = WORKER_WAITING;
+	w->schedule.owed = false;
+	assert_true(is_done(WAIT_START));
+	assert_true(is_done(WAIT_RESTART));
+	assert_false(is_done(WAIT_STOP));
+}
+
 static void what_a_reload_removed_is_not_waited_for(void **state)
 {
 	(void)state;
@@ -151,6 +178,7 @@ int main(void)
 		cmocka_unit_test_setup(one_instance_can_be_meant_alone, set_up),
 		cmocka_unit_test_setup(a_start_of_what_failed_before_does_not_count_the_old_failure, set_up),
 		cmocka_unit_test_setup(a_stop_is_done_when_nothing_runs_and_nothing_is_wanted, set_up),
+		cmocka_unit_test_setup(a_job_is_waited_for_until_the_run_that_was_asked_for_is_over, set_up),
 		cmocka_unit_test_setup(what_a_reload_removed_is_not_waited_for, set_up),
 		cmocka_unit_test_setup(browsers_are_waited_for_as_workers_are, set_up),
 		cmocka_unit_test_setup(a_drain_is_done_when_the_gateway_is_empty, set_up),
