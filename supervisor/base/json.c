@@ -1,5 +1,6 @@
 #include "podvisor/base/json.h"
 
+#include <endian.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -9,14 +10,15 @@ enum { DEPTH_MAX = 64 };
 
 /* ---- writing ---- */
 
-/* Whether any of eight bytes has to be looked at singly: a control character, a
- * quote, a backslash or one beyond ASCII. May say so without need, never fails to. */
-static bool any_special(uint64_t eight)
+/* Of eight bytes, the first in the lowest place, marks those that have to be
+ * looked at singly: a control character, a quote, a backslash or one beyond ASCII.
+ * The lowest mark is right; one above it may stand there without need. */
+static uint64_t special_bytes(uint64_t eight)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
 	uint64_t quote = eight ^ (ones * '"'), backslash = eight ^ (ones * '\\');
 	uint64_t control = (eight - ones * 0x20) & ~eight;
-	return ((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control | eight) & tops) != 0;
+	return (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control | eight) & tops;
 }
 
 static bool is_plain(unsigned char c)
@@ -31,9 +33,12 @@ static size_t plain_run(const char *s, size_t n)
 	size_t i = 0;
 	while (i < n) {
 		uint64_t eight;
-		if (n - i >= sizeof(eight) && (memcpy(&eight, s + i, sizeof(eight)), !any_special(eight))) {
-			i += sizeof(eight);
-			continue;
+		if (n - i >= sizeof(eight)) {
+			memcpy(&eight, s + i, sizeof(eight));
+			uint64_t special = special_bytes(le64toh(eight));
+			i += special ? (size_t)__builtin_ctzll(special) / 8 : sizeof(eight);
+			if (!special)
+				continue;
 		}
 		unsigned char c = (unsigned char)s[i];
 		size_t len = c >= 0x80 ? utf8_length(s + i, n - i) : is_plain(c);
@@ -58,8 +63,23 @@ static void put_escaped(struct buf *b, unsigned char c)
 		buf_put(b, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
+/* Most have nothing to escape. */
+static int put_plain(struct buf *b, const char *bytes, size_t n)
+{
+	char *at = buf_reserve(b, n + 2);
+	if (!at)
+		return b->failed;
+	at[0] = at[n + 1] = '"';
+	memcpy(at + 1, bytes, n);
+	at[n + 2] = '\0';
+	b->len += n + 2;
+	return 0;
+}
+
 int json_put_string(struct buf *b, const char *bytes, size_t n)
 {
+	if (n && plain_run(bytes, n) == n)
+		return put_plain(b, bytes, n);
 	buf_putc(b, '"');
 	for (size_t i = 0; i < n; i++) {
 		size_t run = plain_run(bytes + i, n - i);
@@ -89,6 +109,10 @@ static void skip_blanks(struct cursor *c)
 
 static bool skip_char(struct cursor *c, char wanted)
 {
+	if (c->at < c->end && *c->at == (unsigned char)wanted) {
+		c->at++;
+		return true;
+	}
 	skip_blanks(c);
 	if (c->at == c->end || *c->at != (unsigned char)wanted)
 		return false;

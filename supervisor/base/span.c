@@ -8,11 +8,6 @@ struct span span_of(const char *s)
 	return (struct span){s, strlen(s)};
 }
 
-bool span_equals(struct span a, const char *s)
-{
-	return strlen(s) == a.len && memcmp(a.at, s, a.len) == 0;
-}
-
 bool span_equals_nocase(struct span a, const char *s)
 {
 	return strlen(s) == a.len && strncasecmp(a.at, s, a.len) == 0;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct span {
 	const char *at; /* borrowed; not NUL-terminated */
@@ -13,7 +14,11 @@ struct span {
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 struct span span_of(const char *s);
-bool span_equals(struct span a, const char *s);
+/* Here, so that the length of a literal costs nothing. */
+static inline bool span_equals(struct span a, const char *s)
+{
+	return strlen(s) == a.len && memcmp(a.at, s, a.len) == 0;
+}
 /* ASCII letters compare without case (RFC 9110 5.1: field names). */
 bool span_equals_nocase(struct span a, const char *s);
 /* Without blanks and tabs at either end. */
