@@ -11,6 +11,8 @@
 
 #include "podvisor/base/panic.h"
 #include "podvisor/base/signals.h"
+#include "podvisor/base/plain.h"
+#include "podvisor/base/utf8.h"
 #include "podvisor/cli/cli.h"
 #include "podvisor/cli/version.h"
 #include "podvisor/control/control.h"
@@ -276,10 +278,11 @@ static void reload_and_tell(struct pod *pod)
 	buf_fini(&mistakes);
 }
 
-static void give_logs(void *ctx, const char *name, size_t lines, struct buf *out)
+static int give_logs(void *ctx, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
+	void *each_ctx, struct logs_answer *out)
 {
 	struct pod *pod = ctx;
-	logs_recent(pod->logs, name, lines, out);
+	return logs_recent(pod->logs, q, each, each_ctx, out);
 }
 
 static void measure(void *ctx)
@@ -480,6 +483,13 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	return open_control(pod, config, err);
 }
 
+/* A sentence that was cut to fit its field may end inside a character. */
+static void put_sentence(struct buf *out, const char *sentence)
+{
+	plain_put(out, (struct span){sentence, utf8_cut(sentence, strlen(sentence))});
+	buf_putc(out, '\n');
+}
+
 static void write_termination(struct pod *pod)
 {
 	const struct world *w = pod->world;
@@ -487,13 +497,14 @@ static void write_termination(struct pod *pod)
 	struct err err;
 	buf_init(&text, 64 << 10);
 	if (w->death[0])
-		buf_printf(&text, "podvisor ended with code %d: %s\n", w->exit_code, w->death);
-	else
-		buf_puts(&text, "podvisor ended in order\n");
-	if (w->drain.summary[0])
-		buf_printf(&text, "drain: %s\n", w->drain.summary);
+		buf_printf(&text, "podvisor ended with code %d: ", w->exit_code);
+	put_sentence(&text, w->death[0] ? w->death : "podvisor ended in order");
+	if (w->drain.summary[0]) {
+		buf_puts(&text, "drain: ");
+		put_sentence(&text, w->drain.summary);
+	}
 	if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
-		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len - 1, &text);
+		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len, &text);
 	const char *path = w->config->shutdown.termination_log;
 	if (path && termination_write(path, &text, &err) < 0)
 		logs_say(pod->logs, LOG_WARN, THING_POD, "", "the termination log was not written: %s", err.text);
@@ -545,6 +556,7 @@ static int supervise(const char *config_path, struct config *config)
 	} else {
 		loop_ask(&pod->loop);
 		loop_run(&pod->loop);
+		logs_finish(pod->logs);
 		write_termination(pod);
 		code = pod->exit_code;
 	}

@@ -35,7 +35,7 @@ struct threads {
 struct pattern {
 	struct op *ops;
 	size_t n;
-	struct set *sets;
+	struct set *sets; /* as many as the text has characters */
 	size_t n_sets;
 	bool restarts; /* may match elsewhere than at the beginning */
 	struct threads now, next;
@@ -139,7 +139,7 @@ static void refuse(struct compiler *c, const char *at, const char *fmt, ...)
 
 static bool is_failed(struct compiler *c, size_t more)
 {
-	if (!c->rc && (c->p->n + more > OPS_MAX || c->p->n_sets == OPS_MAX))
+	if (!c->rc && c->p->n + more > OPS_MAX)
 		c->rc = err_set(c->err, -E2BIG, "it is too large with its repetitions written out");
 	return c->rc != 0;
 }
@@ -502,10 +502,11 @@ static void compile(struct compiler *c)
 
 static int prepare(struct pattern *p, struct err *err)
 {
-	p->now.ops = calloc(p->n, sizeof(*p->now.ops));
-	p->next.ops = calloc(p->n, sizeof(*p->next.ops));
-	p->stack = calloc(p->n, sizeof(*p->stack));
-	p->marks = calloc(p->n, sizeof(*p->marks));
+	size_t n = p->n + 1;
+	p->now.ops = calloc(n, sizeof(*p->now.ops));
+	p->next.ops = calloc(n, sizeof(*p->next.ops));
+	p->stack = calloc(n, sizeof(*p->stack));
+	p->marks = calloc(n, sizeof(*p->marks));
 	if (!p->now.ops || !p->next.ops || !p->stack || !p->marks)
 		return err_set(err, -ENOMEM, "out of memory");
 	next_place(p);
@@ -513,31 +514,33 @@ static int prepare(struct pattern *p, struct err *err)
 	return 0;
 }
 
-/* What the compiler took for the largest pattern is given back. */
-static void shrink(struct pattern *p)
+/* The compiler had room for the largest one. */
+static int shrink(struct pattern *p, struct err *err)
 {
-	struct op *ops = realloc(p->ops, p->n * sizeof(*ops));
-	struct set *sets = realloc(p->sets, (p->n_sets + 1) * sizeof(*sets));
-	p->ops = ops ? ops : p->ops;
-	p->sets = sets ? sets : p->sets;
+	struct op *ops = calloc(p->n + 1, sizeof(*ops));
+	if (!ops)
+		return err_set(err, -ENOMEM, "out of memory");
+	memcpy(ops, p->ops, p->n * sizeof(*ops));
+	free(p->ops);
+	p->ops = ops;
+	return 0;
 }
 
 int pattern_new(struct pattern **out, const char *text, struct err *err)
 {
 	struct pattern *p = calloc(1, sizeof(*p));
-	if (!p)
-		return err_set(err, -ENOMEM, "out of memory");
 	struct compiler c = {.text = text, .at = text, .p = p, .err = err};
-	p->ops = calloc(OPS_MAX, sizeof(*p->ops));
-	p->sets = calloc(OPS_MAX, sizeof(*p->sets));
-	if (p->ops && p->sets)
-		compile(&c);
-	else
-		c.rc = err_set(err, -ENOMEM, "out of memory");
-	if (!c.rc) {
-		shrink(p);
-		c.rc = prepare(p, err);
+	if (p) {
+		p->ops = calloc(OPS_MAX, sizeof(*p->ops));
+		p->sets = calloc(strlen(text) + 1, sizeof(*p->sets));
 	}
+	if (!p || !p->ops || !p->sets) {
+		pattern_free(p);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	compile(&c);
+	c.rc = c.rc ? c.rc : shrink(p, err);
+	c.rc = c.rc ? c.rc : prepare(p, err);
 	if (c.rc) {
 		pattern_free(p);
 		return c.rc;

@@ -122,7 +122,7 @@ int supervisor_ask(struct supervisor *s, struct http_call *call, ms_t timeout_ms
 
 json_t *supervisor_json(const struct http_call *call)
 {
-	json_t *json = json_loadb(buf_str(&call->body), call->body.len, 0, NULL);
+	json_t *json = json_loadb(buf_str(&call->body), call->body.len, JSON_ALLOW_NUL, NULL);
 	if (json_is_object(json))
 		return json;
 	json_decref(json);

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "podvisor/base/nearest.h"
+#include "podvisor/control/remembered.h"
 #include "podvisor/control/shapes.h"
+#include "podvisor/io/server.h"
 
-#define LINES_DEFAULT 100
-#define LINES_MAX     10000
-#define CHANGES_MAX   (1024 * 1024)
+#define CHANGES_MAX (1024 * 1024)
 
 static const char *version_of(const struct control_port *port)
 {
@@ -88,17 +88,19 @@ void api_drain(const struct api_call *c)
 
 void api_logs(const struct api_call *c)
 {
-	struct err err;
-	int64_t lines;
-	const char *name = query_find(c->query, "name");
-	if (query_number(c->query, "lines", 1, LINES_MAX, LINES_DEFAULT, &lines, &err) < 0)
-		answer_error(c->answer, 400, "%s", err.text);
-	else if (name && name[0] && !is_known(c->s->world, name))
-		refuse_unknown(c->s->world, name, c->answer);
-	else {
-		c->answer->status = 200;
-		c->port->logs(c->port->ctx, name && name[0] ? name : NULL, (size_t)lines, c->answer->body);
+	const char *names[SERVER_ARGS_MAX + 1];
+	size_t n = 0;
+	query_all(c->query, "name", names, SERVER_ARGS_MAX + 1);
+	for (const char **name = names; *name; name++) {
+		if ((*name)[0] && !is_known(c->s->world, *name)) {
+			refuse_unknown(c->s->world, *name, c->answer);
+			return;
+		}
+		if ((*name)[0])
+			names[n++] = *name;
 	}
+	names[n] = NULL;
+	remembered_answer(c->port, c->query, names, c->answer);
 }
 
 /* ---- wishes ---- */

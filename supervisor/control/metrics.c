@@ -209,19 +209,33 @@ static void put_worker_missed_runs(struct scrape *c)
 			LABELS({"worker", w->name}, {"reason", missed_name((enum missed)i)}));
 }
 
-static void put_log_lines(struct scrape *c)
+/* All zero before its first run. */
+static const struct log_meter *log_meter_of(const struct scrape *c, const struct worker *w)
 {
-	const struct meters *m = c->s->meters;
-	const struct worker *w = c->worker;
+	static const struct log_meter none;
 	size_t slot = (size_t)(w - c->s->world->workers);
-	for (int i = 0; i < 2 && slot < m->n_logs; i++)
-		openmetrics_count(&c->m, (int64_t)m->logs[slot].lines[i],
-			LABELS({"worker", w->name}, {"stream", i ? "stderr" : "stdout"}));
+	const struct meters *m = c->s->meters;
+	return slot < m->n_logs && strcmp(m->logs[slot].worker, w->name) == 0 ? &m->logs[slot] : &none;
 }
 
+static void put_log_lines(struct scrape *c)
+{
+	const struct worker *w = c->worker;
+	const struct log_meter *m = log_meter_of(c, w);
+	for (int i = 0; i < 2; i++)
+		openmetrics_count(
+			&c->m, (int64_t)m->lines[i], LABELS({"worker", w->name}, {"stream", i ? "stderr" : "stdout"}));
+}
+
+/* A slow stdout drops the oldest lines, whosever they are. */
 static void put_log_dropped(struct scrape *c)
 {
-	openmetrics_count(&c->m, (int64_t)c->s->meters->log_dropped_lines, NULL, 0);
+	const struct world *w = c->s->world;
+	openmetrics_count(&c->m, (int64_t)c->s->meters->log_dropped_lines, LABELS({"reason", "stdout"}));
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (w->workers[i].config && w->workers[i].config->log.rate)
+			openmetrics_count(&c->m, (int64_t)log_meter_of(c, &w->workers[i])->dropped,
+				LABELS({"worker", w->workers[i].name}, {"reason", "rate"}));
 }
 
 /* ---- browsers ---- */
@@ -593,7 +607,8 @@ static const struct family {
 		put_worker_missed_runs},
 	{"podvisor_worker_log_lines", COUNTER, NULL, WORKER, "Lines that the worker has written.", put_log_lines},
 	{"podvisor_worker_log_dropped_lines", COUNTER, NULL, ONE,
-		"Lines dropped because stdout was slower than the workers.", put_log_dropped},
+		"Lines dropped: beyond a worker's rate, or the oldest of all because stdout was slower.",
+		put_log_dropped},
 
 	{"podvisor_browser_up", GAUGE, NULL, BROWSER, "Whether the browser takes sessions.", put_browser_up},
 	{"podvisor_browser_state", GAUGE, NULL, BROWSER, "1 for the state that the browser is in.", put_browser_state},

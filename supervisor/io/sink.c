@@ -42,7 +42,8 @@ struct sink {
 	bool midline; /* the front of what is left is the rest of a line */
 	bool torn; /* of which only the newline is left: the line is counted as dropped */
 	uint64_t dropped; /* lines, not yet told */
-	void (*on_room)(void *ctx);
+	uint64_t taken; /* bytes */
+	void (*on_taken)(void *ctx);
 	void *ctx;
 };
 
@@ -126,10 +127,15 @@ size_t sink_cap(const struct sink *s)
 	return s->cap;
 }
 
-void sink_on_room(struct sink *s, void (*on_room)(void *ctx), void *ctx)
+void sink_on_taken(struct sink *s, void (*on_taken)(void *ctx), void *ctx)
 {
-	s->on_room = on_room;
+	s->on_taken = on_taken;
 	s->ctx = ctx;
+}
+
+uint64_t sink_taken(const struct sink *s)
+{
+	return s->taken;
 }
 
 /* ---- writing ---- */
@@ -192,6 +198,7 @@ static void write_some(struct sink *s)
 			return;
 		}
 		s->done += (size_t)written;
+		s->taken += (uint64_t)written;
 		s->midline = s->buf.data[s->done - 1] != '\n';
 		s->torn = s->torn && s->midline;
 		s->failing = false;
@@ -271,9 +278,10 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	(void)status, (void)events;
 	struct sink *s = poll->data;
+	uint64_t before = s->taken;
 	flush(s);
-	if (s->on_room && sink_backlog(s) < s->cap / 4)
-		s->on_room(s->ctx);
+	if (s->on_taken && s->taken != before)
+		s->on_taken(s->ctx);
 }
 
 uint64_t sink_flush(struct sink *s)
@@ -284,7 +292,25 @@ uint64_t sink_flush(struct sink *s)
 	return dropped;
 }
 
+/* A line that is partly out stays, and may be larger than the new cap. */
+void sink_resize(struct sink *s, size_t buffer_bytes)
+{
+	s->cap = buffer_bytes;
+	flush(s);
+	s->buf.max = (s->cap > s->buf.len ? s->cap : s->buf.len) + SINK_SLACK_BYTES;
+}
+
 /* ---- closing ---- */
+
+void sink_wait(struct sink *s, size_t backlog, ms_t until)
+{
+	write_some(s);
+	for (ms_t now; sink_backlog(s) > backlog && !s->failing && (now = loop_now()) < until; write_some(s)) {
+		struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+		poll(&p, 1, (int)(until - now));
+	}
+	flush(s);
+}
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -297,16 +323,11 @@ static void on_closed(uv_handle_t *handle)
 	free(s);
 }
 
-void sink_close(struct sink *s, ms_t patience)
+void sink_close(struct sink *s, ms_t until)
 {
 	if (!s)
 		return;
-	ms_t until = loop_now() + patience;
-	write_some(s);
-	for (ms_t now; s->done < s->buf.len && !s->failing && (now = loop_now()) < until; write_some(s)) {
-		struct pollfd p = {.fd = s->fd, .events = POLLOUT};
-		poll(&p, 1, (int)(until - now));
-	}
+	sink_wait(s, 0, until);
 	s->poll.data = s;
 	if (s->ready >= 0)
 		uv_close((uv_handle_t *)&s->poll, on_closed);

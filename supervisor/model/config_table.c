@@ -61,10 +61,12 @@ static const struct config_key log_keys[] = {
 		.text = "Form of podvisor's output: one JSON object a line, or text for people."),
 	KEY("level", CHOICE, config_log, level, "info", .words = words_log_level,
 		.text = "The least important lines of podvisor's own that are written."),
-	KEY("block", DURATION, config_log, block, "0s", .planned = true,
-		.text = "How long a worker may be held back when stdout is slow, before lines are dropped."),
+	KEY("block", DURATION, config_log, block, "0s", .max = DAY,
+		.text = "How much longer than one second a stdout that takes nothing may hold workers back, before "
+			"they are read regardless and the oldest lines go."),
 	KEY("buffer", SIZE, config_log, buffer_bytes, "4Mi", .min = 65536, .max = (int64_t)1 << 30,
-		.text = "Cap of the buffer in front of a slow stdout; beyond it the oldest lines go."),
+		.text = "Cap of the buffer in front of a slow stdout. From half of it on workers are read at stdout's "
+			"pace; beyond it the oldest lines go."),
 	{0},
 };
 static const struct config_section section_log = {
@@ -326,11 +328,13 @@ static const struct config_key worker_log_keys[] = {
 		.text = "What the worker writes: JSON objects whose fields are kept, text that is wrapped, `auto` "
 			"looks at each line, `passthrough` leaves lines as they are."),
 	KEY("max_line", SIZE, config_worker_log, max_line_bytes, "16Ki", .min = 256, .max = (int64_t)1 << 20,
-		.text = "Longer lines are cut."),
-	KEY("rate", NUMBER, config_worker_log, rate, "none", NONE, .min = 1, .max = MILLION, .planned = true,
-		.text = "Lines a second; more are dropped and counted."),
-	KEY("multiline", STRING, config_worker_log, multiline, NULL, .planned = true,
-		.text = "Pattern of a line that continues the one before."),
+		.text = "Longer lines leave in pieces of that size. Joined lines are no longer either."),
+	KEY("rate", NUMBER, config_worker_log, rate, "none", NONE, .min = 1, .max = MILLION,
+		.text = "Lines a second, of which one second's worth may come at once; more are dropped, counted and "
+			"told."),
+	KEY("multiline", STRING, config_worker_log, multiline, NULL,
+		.text = "What continues the line before and is joined to it: `java`, `python`, `go` and `node` know "
+			"their stack traces; else a pattern (POSIX extended regular expression)."),
 	{0},
 };
 static const struct config_section section_worker_log = {

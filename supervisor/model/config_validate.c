@@ -11,6 +11,7 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/base/units.h"
 #include "podvisor/model/order.h"
+#include "podvisor/wire/logline_join.h"
 
 struct validator {
 	const struct config *config;
@@ -84,6 +85,16 @@ static void check_restart_with(struct validator *v, const struct config_node *no
 				"names the worker itself (expected others that it restarts with)");
 }
 
+static void check_log(struct validator *v, const struct config_node *worker, const struct config_worker_log *log)
+{
+	const struct config_node *node = config_node_get(config_node_get(worker, "log"), "multiline");
+	struct pattern *pattern = NULL;
+	struct err err = {0};
+	if (node && log->multiline && logline_join_new(&pattern, log->multiline, &err) < 0)
+		config_report_value(v->report, node, "is no pattern: %s", err.text);
+	pattern_free(pattern);
+}
+
 /* "api" with three instances runs as api.0, api.1 and api.2; another worker may not have one of these names. */
 static void check_instances(struct validator *v, const struct config_node *node, const struct config_worker *w)
 {
@@ -112,6 +123,7 @@ static void check_workers(struct validator *v)
 		check_progress(v, node, &w->progress);
 		check_restart(v, node, &w->restart);
 		check_restart_with(v, node, w);
+		check_log(v, node, &w->log);
 		check_instances(v, node, w);
 	}
 }

@@ -9,26 +9,21 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
-#include "podvisor/io/sink.h"
-#include "podvisor/wire/logline.h"
+#include "podvisor/base/plain.h"
+#include "podvisor/base/utf8.h"
+#include "podvisor/runtime/origins.h"
+#include "podvisor/runtime/outlet.h"
+#include "podvisor/wire/logline_split.h"
 
 enum {
-	READ_SIZE = 64 << 10,
 	READS_A_TURN = 16, /* per source, so that a flood leaves room for others */
-	MEMORY_OF_ONE = 32 << 10,
-	MEMORY_OF_ALL = 128 << 10,
 	LINE_MAX_DEFAULT = 16 << 10,
-	GROWTH_MAX = 160, /* bytes that one byte of output may become: an empty line becomes a whole object */
-	READ_LEAST = 512,
-	PIPE_BYTES_MAX = 4 << 20, /* /proc/sys/fs/pipe-max-size is 1 MiB where nobody changed it */
-	STUCK_MS = 1000, /* a stdout that takes nothing for so long is stuck, not slow */
-};
-
-/* The recent lines of one name. */
-struct memory {
-	struct list node;
-	char name[64];
-	struct buf lines;
+	LEFT_BYTES_MAX = 4 << 20, /* of an ended run; /proc/sys/fs/pipe-max-size is 1 MiB where nobody changed it */
+	FINISH_MS = 1000,
+	TELL_MS = 1000, /* between two lines that tell of one worker's dropped ones */
+	ANSWER_BYTES = 512 << 10, /* of messages in one answer to logs_recent */
+	RENDERED_MAX = 16 << 20,
+	LAST_WORDS = 20,
 };
 
 /* The read end of one stream of one run. */
@@ -36,142 +31,69 @@ struct source {
 	struct list node;
 	uv_poll_t poll;
 	struct logs *logs;
-	struct memory *memory;
+	struct origin *origin;
 	int fd;
-	uint32_t slot;
 	uint64_t run;
 	enum logs_stream stream;
 	enum worker_log_format format;
-	size_t max_line;
-	struct buf carry; /* a line that has not ended yet */
-	bool closing;
+	struct logline_head head;
+	struct logline_split split;
+	uint64_t lines, dropped; /* not counted yet */
+	bool over; /* the other end was closed */
+	bool ended; /* so has the run: what is left is taken, and no more than that */
+	size_t left; /* of an ended run */
 };
 
 struct logs {
 	const struct context *context;
-	struct sink *sink;
-	enum log_format format;
+	struct outlet outlet;
+	struct origins origins;
 	enum log_level level;
-	struct list sources, memories;
-	struct buf all; /* recent lines of everybody */
+	struct list sources;
 	bool reporting; /* about dropped lines */
-	/* While stdout takes a full buffer nothing is read, so that nothing is lost to a
-	 * burst. When it takes nothing (overdue), the workers are read without regard
-	 * to it until it has caught up. */
-	uv_timer_t hold;
-	size_t held_backlog;
-	bool held, overdue;
-	char read[READ_SIZE];
+	uv_timer_t settle; /* messages that wait for what may continue them */
+	uv_timer_t tell; /* what rates have dropped */
+	int open_handles;
+	ms_t finish_by; /* 0: not finishing */
+	char read[OUTLET_READ_MAX];
 };
 
 static const char *const level_names[] = {
 	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-static const char *const stream_names[LOGS_STREAMS] = {[LOGS_STDOUT] = "stdout", [LOGS_STDERR] = "stderr"};
+static const char *const stream_names[] = {[LOGS_STDOUT] = "stdout", [LOGS_STDERR] = "stderr", [LOGS_STREAMS] = NULL};
 
-static void on_room(void *ctx);
+/* ---- podvisor's own lines ---- */
 
-int logs_new(struct logs **out, const struct context *c, int fd, struct err *err)
+static void tell_lost(struct logs *l, uint64_t lost)
 {
-	struct logs *l = calloc(1, sizeof(*l));
-	if (!l)
-		return err_set(err, -ENOMEM, "out of memory");
-	l->context = c;
-	list_init(&l->sources);
-	list_init(&l->memories);
-	buf_init(&l->all, MEMORY_OF_ALL);
-	const struct config_log *config = &c->world->config->log;
-	logs_configure(l, config);
-	int rc = sink_open(&l->sink, c->loop, fd, (size_t)config->buffer_bytes, err);
-	if (rc < 0) {
-		free(l);
-		return rc;
-	}
-	sink_on_room(l->sink, on_room, l);
-	uv_timer_init(&c->loop->uv, &l->hold);
-	uv_unref((uv_handle_t *)&l->hold);
-	l->hold.data = l;
-	*out = l;
-	return 0;
-}
-
-void logs_configure(struct logs *l, const struct config_log *config)
-{
-	l->format = config->format;
-	l->level = config->level;
-}
-
-/* ---- remembering ---- */
-
-static void remember(struct buf *lines, const char *at, size_t n)
-{
-	if (n > lines->max)
-		return;
-	while (lines->len + n > lines->max) {
-		size_t half = lines->max / 2 < lines->len ? lines->max / 2 : lines->len;
-		const char *newline = memchr(lines->data + half, '\n', lines->len - half);
-		buf_consume(lines, newline ? (size_t)(newline - lines->data) + 1 : lines->len);
-	}
-	buf_put(lines, at, n);
-}
-
-static struct memory *memory_of(struct logs *l, const char *name)
-{
-	LIST_EACH (at, &l->memories) {
-		struct memory *m = LIST_ENTRY(at, struct memory, node);
-		if (strcmp(m->name, name) == 0)
-			return m;
-	}
-	struct memory *m = calloc(1, sizeof(*m));
-	if (!m)
-		return NULL;
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	buf_init(&m->lines, MEMORY_OF_ONE);
-	list_append(&l->memories, &m->node);
-	return m;
-}
-
-/* ---- writing ---- */
-
-static void put_line(struct logs *l, const struct logline *meta, struct span text, enum worker_log_format format,
-	struct memory *memory)
-{
-	struct buf *out = sink_buffer(l->sink);
-	size_t start = out->len;
-	int rc = 0;
-	if (format == WORKER_LOG_PASSTHROUGH) {
-		rc = buf_put(out, text.at, text.len);
-		rc = rc ? rc : buf_putc(out, '\n');
-	} else if (l->format == LOG_FORMAT_TEXT) {
-		rc = logline_put_text(out, meta, text);
-	} else {
-		rc = logline_put_json(out, meta, text, format != WORKER_LOG_TEXT);
-	}
-	if (rc < 0) {
-		out->failed = 0;
-		l->context->meters->log_dropped_lines++;
-		return;
-	}
-	remember(&l->all, out->data + start, out->len - start);
-	if (memory)
-		remember(&memory->lines, out->data + start, out->len - start);
-}
-
-static void flush(struct logs *l)
-{
-	uint64_t dropped = sink_flush(l->sink);
-	if (sink_backlog(l->sink) < sink_cap(l->sink) / 4)
-		l->overdue = false;
-	if (!dropped)
-		return;
-	l->context->meters->log_dropped_lines += dropped;
-	if (l->reporting)
+	struct meters *meters = l->context->meters;
+	meters->log_dropped_lines += lost;
+	if (!lost || l->reporting)
 		return;
 	l->reporting = true;
 	/* The sum, because this line may be dropped too. */
 	logs_say(l, LOG_WARN, THING_POD, "",
 		"stdout is slower than the workers: the oldest %llu lines were dropped, %llu since the start",
-		(unsigned long long)dropped, (unsigned long long)l->context->meters->log_dropped_lines);
+		(unsigned long long)lost, (unsigned long long)meters->log_dropped_lines);
 	l->reporting = false;
+}
+
+static void flush(struct logs *l)
+{
+	tell_lost(l, outlet_flush(&l->outlet));
+}
+
+static bool put(
+	struct logs *l, struct logline_head *head, int64_t wall_ms, struct span text, enum worker_log_format format)
+{
+	bool good = outlet_put(&l->outlet, head, wall_ms, text, format);
+	l->context->meters->log_dropped_lines += !good;
+	return good;
+}
+
+static const char *field_of(enum thing thing)
+{
+	return thing == THING_POD ? "pod" : thing_name(thing);
 }
 
 void logs_say(struct logs *l, enum log_level level, enum thing thing, const char *subject, const char *fmt, ...)
@@ -183,157 +105,206 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	struct logline meta = {.wall_ms = loop_wall_ms(),
-		.level = level_names[level],
-		.name = subject,
-		.field = thing == THING_POD ? "pod" : thing_name(thing)};
-	put_line(l, &meta, span_of(text), WORKER_LOG_TEXT, NULL);
+	const struct logline line = {.level = level_names[level], .name = subject, .field = field_of(thing)};
+	const struct recent_meta meta = {.wall_ms = loop_wall_ms(),
+		.level = (uint8_t)level,
+		.stream = LOGS_STREAMS,
+		.field = (uint8_t)thing,
+		.form = WORKER_LOG_TEXT};
+	struct logline_head head;
+	if (logline_head_init(&head, &line) < 0)
+		return;
+	if (put(l, &head, meta.wall_ms, span_of(text), WORKER_LOG_TEXT))
+		recent_put(&l->origins.recent, &l->origins.own->ring, &meta, span_of(subject), span_of(text));
+	logline_head_fini(&head);
 	flush(l);
+}
+
+/* ---- what a rate drops ---- */
+
+static void tell_dropped(struct logs *l)
+{
+	LIST_EACH (at, &l->origins.recent.rings) {
+		struct origin *o = origin_at(at);
+		uint64_t dropped = o->untold;
+		o->untold = 0;
+		if (dropped)
+			logs_say(l, LOG_WARN, THING_WORKER, o->name, "%llu line%s of %s %s dropped by its rate limit",
+				(unsigned long long)dropped, dropped == 1 ? "" : "s", o->name,
+				dropped == 1 ? "was" : "were");
+	}
+}
+
+static void on_tell_time(uv_timer_t *timer)
+{
+	tell_dropped(timer->data);
+}
+
+static void drop(struct source *s)
+{
+	struct logs *l = s->logs;
+	s->dropped++;
+	s->origin->untold++;
+	if (!uv_is_active((uv_handle_t *)&l->tell))
+		uv_timer_start(&l->tell, on_tell_time, TELL_MS, 0);
 }
 
 /* ---- reading ---- */
 
-static void take_line(struct source *s, struct span line, int64_t wall_ms)
+static void take_message(void *ctx, struct span text, int64_t wall_ms)
 {
+	struct source *s = ctx;
 	struct logs *l = s->logs;
-	if (line.len && line.at[line.len - 1] == '\r')
-		line.len--;
-	struct logline meta = {.wall_ms = wall_ms,
-		.level = "info",
-		.name = s->memory->name,
-		.field = "worker",
-		.stream = stream_names[s->stream]};
-	put_line(l, &meta, line, s->format, s->memory);
-	if (s->slot < l->context->meters->n_logs)
-		l->context->meters->logs[s->slot].lines[s->stream]++;
-}
-
-static void end_carry(struct source *s, int64_t wall_ms)
-{
-	if (!s->carry.len)
+	s->lines++;
+	if (!rate_take(&s->origin->rate, s->split.now)) {
+		drop(s);
 		return;
-	take_line(s, (struct span){s->carry.data, s->carry.len}, wall_ms);
-	buf_clear(&s->carry);
-}
-
-/* A line longer than max_line leaves in pieces of that size. */
-static void keep(struct source *s, const char *at, size_t n, int64_t wall_ms)
-{
-	while (n) {
-		size_t room = s->max_line - s->carry.len;
-		size_t part = n < room ? n : room;
-		if (buf_put(&s->carry, at, part) < 0)
-			buf_clear(&s->carry);
-		at += part;
-		n -= part;
-		if (s->carry.len >= s->max_line)
-			end_carry(s, wall_ms);
 	}
+	const struct recent_meta meta = {.wall_ms = wall_ms,
+		.level = LOG_INFO,
+		.stream = (uint8_t)s->stream,
+		.field = THING_WORKER,
+		.form = (uint8_t)s->format};
+	if (put(l, &s->head, wall_ms, text, s->format))
+		recent_put(&l->origins.recent, &s->origin->ring, &meta, SPAN(""), text);
 }
 
-static void take_bytes(struct source *s, const char *at, size_t n, int64_t wall_ms)
+static void count(struct source *s)
 {
-	for (const char *end = at + n; at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t len = (size_t)((newline ? newline : end) - at);
-		if (newline && !s->carry.len && len <= s->max_line) {
-			take_line(s, (struct span){at, len}, wall_ms);
-		} else {
-			keep(s, at, len, wall_ms);
-			if (newline)
-				end_carry(s, wall_ms);
-		}
-		at += len + (newline != NULL);
-	}
+	origins_count(&s->logs->origins, s->origin, s->stream, s->lines, s->dropped);
+	s->lines = s->dropped = 0;
 }
 
-/* So much that what becomes of it is not dropped; and never more than the buffer holds at all. */
-static size_t read_size(const struct logs *l)
-{
-	size_t cap = sink_cap(l->sink) + (l->overdue ? SINK_SLACK_BYTES : 0), backlog = sink_backlog(l->sink);
-	size_t size = cap > backlog ? (cap - backlog) / GROWTH_MAX : 0;
-	if (size < READ_LEAST)
-		return READ_LEAST;
-	return size < READ_SIZE ? size : READ_SIZE;
-}
-
-/* Returns whether more may come: neither EAGAIN nor the end was met. */
+/* Returns whether more may be there: a pipe gives less than it is asked for only when it is empty then. */
 static bool read_once(struct source *s)
 {
-	ssize_t n = read(s->fd, s->logs->read, read_size(s->logs));
+	size_t size = outlet_read_size(&s->logs->outlet);
+	ssize_t n = read(s->fd, s->logs->read, size);
 	if (n < 0)
 		return errno == EINTR;
-	if (n == 0) {
-		s->closing = true;
-		return false;
-	}
-	take_bytes(s, s->logs->read, (size_t)n, loop_wall_ms());
-	return true;
+	s->over = n == 0;
+	s->left -= s->left < (size_t)n ? s->left : (size_t)n;
+	logline_split_feed(&s->split, s->logs->read, (size_t)n, loop_now(), loop_wall_ms());
+	count(s);
+	return (size_t)n == size;
+}
+
+static void free_source(struct source *s)
+{
+	logline_split_fini(&s->split);
+	logline_head_fini(&s->head);
+	free(s);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
 	struct source *s = handle->data;
 	close(s->fd);
-	buf_fini(&s->carry);
-	free(s);
+	free_source(s);
 }
 
 static void close_source(struct source *s)
 {
-	end_carry(s, loop_wall_ms());
+	logline_split_end(&s->split);
+	count(s);
+	s->origin->sources--;
 	list_remove(&s->node);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events);
-
-static bool has_room(const struct logs *l)
+static bool take_once(struct source *s)
 {
-	return l->overdue || sink_backlog(l->sink) <= sink_cap(l->sink) / 2;
+	bool more = read_once(s);
+	flush(s->logs);
+	return more;
 }
 
-static void release(struct logs *l)
+/* Takes what is there, at stdout's pace; true when that was all for now. */
+static bool take(struct source *s, int reads)
 {
-	if (!l->held)
+	while (reads-- > 0 && outlet_has_room(&s->logs->outlet))
+		if (!take_once(s))
+			return true;
+	return false;
+}
+
+/* ---- messages that may go on ---- */
+
+static void on_settle_time(uv_timer_t *timer);
+
+static void plan_settling(struct logs *l, ms_t due)
+{
+	ms_t now = loop_now();
+	if (due == CLOCK_NEVER)
 		return;
-	l->held = false;
-	uv_timer_stop(&l->hold);
+	uv_update_time(&l->context->loop->uv);
+	uv_timer_start(&l->settle, on_settle_time, due > now ? (uint64_t)(due - now) : 0, 0);
+}
+
+/* What continues it may lie in the pipe already, when podvisor is late or holds
+ * the workers back. */
+static void settle_if_due(struct source *s)
+{
+	struct logs *l = s->logs;
+	if (!clock_due(logline_split_due(&s->split), loop_now()) || !take(s, READS_A_TURN))
+		return;
+	if (clock_due(logline_split_due(&s->split), loop_now()))
+		logline_split_settle(&s->split);
+	count(s);
+	flush(l);
+}
+
+static void on_settle_time(uv_timer_t *timer)
+{
+	struct logs *l = timer->data;
+	ms_t due = CLOCK_NEVER;
+	LIST_EACH (at, &l->sources) {
+		struct source *s = LIST_ENTRY(at, struct source, node);
+		settle_if_due(s);
+		due = clock_earlier(due, logline_split_due(&s->split));
+	}
+	/* What is due already waits for room: to look again at once would be a spinning loop. */
+	ms_t now = loop_now();
+	plan_settling(l, clock_due(due, now) ? clock_after(now, LOGLINE_SPLIT_QUIET_MS) : due);
+}
+
+static void mind_settling(struct source *s)
+{
+	if (!uv_is_active((uv_handle_t *)&s->logs->settle))
+		plan_settling(s->logs, logline_split_due(&s->split));
+}
+
+/* ---- turns ---- */
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void hold_if_full(struct logs *l)
+{
+	bool was_held = l->outlet.held;
+	outlet_hold(&l->outlet);
+	if (l->outlet.held == was_held)
+		return;
+	LIST_EACH (at, &l->sources)
+		uv_poll_stop(&LIST_ENTRY(at, struct source, node)->poll);
+}
+
+static void on_release(void *ctx)
+{
+	struct logs *l = ctx;
 	LIST_EACH (at, &l->sources)
 		uv_poll_start(&LIST_ENTRY(at, struct source, node)->poll, UV_READABLE, on_readable);
 }
 
-static void on_room(void *ctx)
+/* What an ended run has left, as far as there is room; true when it was all. */
+static bool take_rest(struct source *s)
 {
-	struct logs *l = ctx;
-	l->overdue = false;
-	release(l);
-}
-
-static void on_hold_time(uv_timer_t *timer)
-{
-	struct logs *l = timer->data;
-	/* After a long turn timers run before stdout was looked at again. */
-	flush(l);
-	size_t backlog = sink_backlog(l->sink);
-	if (backlog < l->held_backlog) {
-		l->held_backlog = backlog;
-		uv_timer_start(timer, on_hold_time, STUCK_MS, 0);
-		return;
-	}
-	l->overdue = true;
-	release(l);
-}
-
-static void hold(struct logs *l)
-{
-	if (l->held)
-		return;
-	l->held = true;
-	LIST_EACH (at, &l->sources)
-		uv_poll_stop(&LIST_ENTRY(at, struct source, node)->poll);
-	l->held_backlog = sink_backlog(l->sink);
-	uv_timer_start(&l->hold, on_hold_time, STUCK_MS, 0);
+	while (s->left && !s->over && outlet_has_room_for_rest(&s->logs->outlet))
+		if (!take_once(s))
+			s->left = 0;
+	if (s->left && !s->over)
+		return false;
+	close_source(s);
+	return true;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -341,136 +312,309 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	struct source *s = poll->data;
 	struct logs *l = s->logs;
-	for (int i = 0; i < READS_A_TURN && has_room(l) && read_once(s); i++)
-		flush(l);
-	if (s->closing || status < 0)
-		close_source(s);
+	if (s->ended) {
+		take_rest(s);
+	} else {
+		take(s, READS_A_TURN);
+		mind_settling(s);
+		if (s->over || status < 0)
+			close_source(s);
+	}
 	flush(l);
-	if (!has_room(l))
-		hold(l);
+	hold_if_full(l);
 }
 
-static int make_room(struct meters *meters, uint32_t slot)
+/* ---- pipes ---- */
+
+static int open_pipe(int ends[2], struct err *err)
 {
-	if (slot == UINT32_MAX || slot < meters->n_logs)
-		return 0;
-	size_t n = slot + 16;
-	struct log_meter *logs = realloc(meters->logs, n * sizeof(*logs));
-	if (!logs)
-		return -ENOMEM;
-	memset(logs + meters->n_logs, 0, (n - meters->n_logs) * sizeof(*logs));
-	meters->logs = logs;
-	meters->n_logs = n;
+	/* A pipe, not a socket pair: /dev/stdout cannot be opened on a socket. */
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "no pipe for its output: %s", strerror(errno));
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	return 0;
+}
+
+static int fill_source(struct source *s, const struct config_worker_log *config, struct err *err)
+{
+	const struct logline meta = {
+		.level = "info", .name = s->origin->name, .field = "worker", .stream = stream_names[s->stream]};
+	if (logline_head_init(&s->head, &meta) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	s->format = config ? config->format : WORKER_LOG_AUTO;
+	s->split = (struct logline_split){
+		.max_line = config ? (size_t)config->max_line_bytes : LINE_MAX_DEFAULT,
+		.raw = s->format == WORKER_LOG_PASSTHROUGH,
+		.as_json = s->format == WORKER_LOG_AUTO || s->format == WORKER_LOG_JSON,
+		.message = take_message,
+		.ctx = s,
+	};
+	logline_split_init(&s->split);
+	return config && config->multiline ? logline_join_new(&s->split.continues, config->multiline, err) : 0;
+}
+
+static int new_source(struct source **out, struct logs *l, struct origin *o, enum logs_stream stream,
+	const struct config_worker_log *config, struct err *err)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(err, -ENOMEM, "out of memory");
+	s->logs = l;
+	s->origin = o;
+	s->stream = stream;
+	int rc = fill_source(s, config, err);
+	if (rc < 0)
+		free_source(s);
+	else
+		*out = s;
+	return rc;
 }
 
 int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enum logs_stream stream,
 	const struct config_worker_log *config, struct err *err)
 {
-	struct memory *memory = memory_of(l, name);
-	struct source *s = calloc(1, sizeof(*s));
-	int ends[2];
-	if (!memory || !s || make_room(l->context->meters, slot) < 0) {
-		free(s);
-		return err_set(err, -ENOMEM, "out of memory");
+	struct origin *o = origins_get(&l->origins, name, slot);
+	struct source *s = NULL;
+	int ends[2] = {-1, -1};
+	int rc = o ? new_source(&s, l, o, stream, config, err) : err_set(err, -ENOMEM, "out of memory");
+	if (rc < 0 || !s)
+		return rc;
+	rc = open_pipe(ends, err);
+	if (rc < 0) {
+		free_source(s);
+		return rc;
 	}
-	/* A pipe, not a socket pair: /dev/stdout cannot be opened on a socket. */
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		free(s);
-		return err_set(err, -errno, "no pipe for its output: %s", strerror(errno));
-	}
-	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	s->logs = l;
-	s->memory = memory;
+	rate_set(&o->rate, config ? config->rate : 0, loop_now());
+	o->sources++;
 	s->fd = ends[0];
-	s->slot = slot;
 	s->run = run;
-	s->stream = stream;
-	s->format = config ? config->format : WORKER_LOG_AUTO;
-	s->max_line = config ? (size_t)config->max_line_bytes : LINE_MAX_DEFAULT;
-	buf_init(&s->carry, s->max_line);
-	uv_poll_init(&l->context->loop->uv, &s->poll, s->fd);
 	s->poll.data = s;
+	uv_poll_init(&l->context->loop->uv, &s->poll, s->fd);
 	list_append(&l->sources, &s->node);
-	if (!l->held)
+	if (!l->outlet.held)
 		uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	return ends[1];
+}
+
+/* What is left is bounded even against a stranger who keeps writing. */
+static void end_source(struct source *s)
+{
+	s->ended = true;
+	s->left = LEFT_BYTES_MAX;
 }
 
 void logs_ended(struct logs *l, uint64_t run)
 {
 	LIST_EACH (at, &l->sources) {
 		struct source *s = LIST_ENTRY(at, struct source, node);
-		if (s->run != run)
+		if (s->run != run || s->ended)
 			continue;
-		/* Bounded even against a stranger who keeps writing. */
-		size_t left = PIPE_BYTES_MAX;
-		for (size_t n = read_size(l); left >= n && read_once(s); left -= n, n = read_size(l))
-			flush(l);
-		close_source(s);
+		end_source(s);
+		take_rest(s);
 	}
+	flush(l);
+	hold_if_full(l);
+}
+
+/* ---- birth and end ---- */
+
+static void open_timer(struct logs *l, uv_timer_t *timer)
+{
+	uv_timer_init(&l->context->loop->uv, timer);
+	uv_unref((uv_handle_t *)timer);
+	timer->data = l;
+}
+
+int logs_new(struct logs **out, const struct context *c, int fd, struct err *err)
+{
+	const struct config_log *config = &c->world->config->log;
+	struct logs *l = calloc(1, sizeof(*l));
+	if (!l || origins_init(&l->origins, c) < 0) {
+		free(l);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	l->context = c;
+	l->level = config->level;
+	list_init(&l->sources);
+	int rc = outlet_open(&l->outlet, c->loop, fd, config, on_release, l, err);
+	if (rc < 0) {
+		origins_fini(&l->origins);
+		free(l);
+		return rc;
+	}
+	open_timer(l, &l->settle);
+	open_timer(l, &l->tell);
+	*out = l;
+	return 0;
+}
+
+void logs_configure(struct logs *l, const struct config_log *config)
+{
+	l->level = config->level;
+	outlet_configure(&l->outlet, config);
+	origins_forget_gone(&l->origins);
 	flush(l);
 }
 
-static void on_hold_closed(uv_handle_t *handle)
+static void take_rest_in_time(struct source *s)
 {
-	free(handle->data);
+	struct logs *l = s->logs;
+	if (!s->ended)
+		end_source(s);
+	while (!take_rest(s))
+		tell_lost(l, outlet_flush_until(&l->outlet, l->finish_by));
+}
+
+void logs_finish(struct logs *l)
+{
+	if (!l->finish_by)
+		l->finish_by = clock_after(loop_now(), FINISH_MS);
+	LIST_EACH (at, &l->sources)
+		take_rest_in_time(LIST_ENTRY(at, struct source, node));
+	tell_dropped(l);
+	flush(l);
+}
+
+static void on_handle_closed(struct logs *l)
+{
+	if (--l->open_handles == 0)
+		free(l);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	on_handle_closed(handle->data);
+}
+
+static void on_outlet_closed(uv_handle_t *handle)
+{
+	on_handle_closed(LIST_ENTRY(handle->data, struct logs, outlet));
 }
 
 void logs_free(struct logs *l)
 {
 	if (!l)
 		return;
-	LIST_EACH (at, &l->sources)
-		close_source(LIST_ENTRY(at, struct source, node));
-	sink_on_room(l->sink, NULL, NULL);
-	sink_close(l->sink, 1000);
-	LIST_EACH (at, &l->memories) {
-		struct memory *m = LIST_ENTRY(at, struct memory, node);
-		buf_fini(&m->lines);
-		free(m);
-	}
-	buf_fini(&l->all);
-	free(l->context->meters->logs);
-	l->context->meters->logs = NULL;
-	l->context->meters->n_logs = 0;
-	uv_close((uv_handle_t *)&l->hold, on_hold_closed);
+	logs_finish(l);
+	origins_fini(&l->origins);
+	l->open_handles = 3;
+	outlet_close(&l->outlet, l->finish_by, on_outlet_closed);
+	uv_close((uv_handle_t *)&l->settle, on_timer_closed);
+	uv_close((uv_handle_t *)&l->tell, on_timer_closed);
 }
 
 /* ---- showing ---- */
 
-void logs_recent(const struct logs *l, const char *name, size_t lines, struct buf *out)
+struct asked {
+	const struct logs *logs;
+	const char *const *names;
+};
+
+static bool is_wanted(void *ctx, const struct recent_ring *ring)
 {
-	const struct buf *from = &l->all;
-	struct buf none;
-	buf_init(&none, 0);
-	if (name) {
-		from = &none;
-		LIST_EACH (at, &l->memories) {
-			const struct memory *m = LIST_ENTRY(at, struct memory, node);
-			if (strcmp(m->name, name) == 0)
-				from = &m->lines;
-		}
+	const struct asked *asked = ctx;
+	for (const char *const *name = asked->names; *name; name++)
+		if (origins_means(&asked->logs->origins, ring, *name))
+			return true;
+	return !asked->names[0];
+}
+
+static int find_recent(const struct logs *l, const struct logs_query *q, struct recent_list *out)
+{
+	struct asked asked = {l, q->names};
+	const struct recent_query query = {
+		.wanted = is_wanted, .ctx = &asked, .after = q->after, .max = q->lines, .max_bytes = ANSWER_BYTES};
+	return recent_list(&l->origins.recent, &query, out);
+}
+
+/* The text as it was logged, in out. */
+static struct span as_logged(
+	const struct logs *l, const struct recent_message *m, const struct logs_line *line, struct buf *out)
+{
+	const struct logline meta = {
+		.level = line->level, .name = line->name, .field = line->thing, .stream = line->stream};
+	struct logline_head head;
+	buf_clear(out);
+	if (logline_head_init(&head, &meta) < 0)
+		return m->text;
+	int rc = outlet_render(&l->outlet, out, &head, m->meta.wall_ms, m->text, (enum worker_log_format)m->meta.form);
+	logline_head_fini(&head);
+	return rc < 0 ? m->text : (struct span){out->data, out->len - 1};
+}
+
+static void show(const struct logs *l, const struct recent_message *m, bool plain, struct buf *rendered,
+	void (*each)(void *ctx, const struct logs_line *line), void *ctx)
+{
+	char subject[64];
+	snprintf(subject, sizeof(subject), "%.*s", (int)m->subject.len, m->subject.at);
+	struct logs_line line = {.wall_ms = m->meta.wall_ms,
+		.thing = field_of((enum thing)m->meta.field),
+		.name = m->meta.stream == LOGS_STREAMS ? subject : m->ring->name,
+		.level = level_names[m->meta.level],
+		.stream = stream_names[m->meta.stream],
+		.text = m->text};
+	if (!plain)
+		line.text = as_logged(l, m, &line, rendered);
+	each(ctx, &line);
+}
+
+int logs_recent(const struct logs *l, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
+	void *ctx, struct logs_answer *out)
+{
+	struct recent_list list;
+	struct buf rendered;
+	int rc = find_recent(l, q, &list);
+	if (rc < 0)
+		return rc;
+	buf_init(&rendered, RENDERED_MAX);
+	for (size_t i = 0; i < list.n; i++)
+		show(l, &list.messages[i], q->plain, &rendered, each, ctx);
+	buf_fini(&rendered);
+	*out = (struct logs_answer){.next = list.next, .missed = list.missed, .more = list.more};
+	recent_list_fini(&list);
+	return 0;
+}
+
+static size_t cut_line(struct span text, size_t max_bytes, struct span *line)
+{
+	const char *newline = memrchr(text.at, '\n', text.len - 1);
+	line->at = newline ? newline + 1 : text.at;
+	line->len = utf8_cut(line->at, max_bytes);
+	return line->len;
+}
+
+/* The last of text's whole lines that fit; of a single line that does not, its beginning. */
+static void put_last_lines(struct buf *out, struct span text, size_t max_bytes)
+{
+	struct span line = text;
+	if (text.len > max_bytes) {
+		size_t from = text.len - max_bytes;
+		const char *newline = from < text.len ? memchr(text.at + from - 1, '\n', max_bytes) : NULL;
+		line.at = newline ? newline + 1 : text.at + text.len;
+		line.len = (size_t)(text.at + text.len - line.at);
 	}
-	size_t start = from->len;
-	for (size_t seen = 0; start > 0; start--)
-		if (from->data[start - 1] == '\n' && seen++ == lines)
-			break;
-	if (from->len > start)
-		buf_put(out, from->data + start, from->len - start);
+	if (line.len)
+		buf_put(out, line.at, line.len);
+	else if (max_bytes > 1 && cut_line(text, max_bytes - 1, &line)) {
+		buf_put(out, line.at, line.len);
+		buf_putc(out, '\n');
+	}
 }
 
 void logs_last_words(const struct logs *l, const char *name, size_t max_bytes, struct buf *out)
 {
-	struct buf recent;
-	buf_init(&recent, MEMORY_OF_ONE);
-	logs_recent(l, name, 20, &recent);
-	size_t start = recent.len > max_bytes ? recent.len - max_bytes : 0;
-	if (start) {
-		const char *newline = memchr(recent.data + start, '\n', recent.len - start);
-		start = newline ? (size_t)(newline - recent.data) + 1 : recent.len;
+	const struct logs_query q = {.names = (const char *const[]){name, NULL}, .lines = LAST_WORDS};
+	struct recent_list list;
+	struct buf text;
+	if (find_recent(l, &q, &list) < 0)
+		return;
+	buf_init(&text, RENDERED_MAX);
+	for (size_t i = 0; i < list.n; i++) {
+		plain_put(&text, list.messages[i].text);
+		buf_putc(&text, '\n');
 	}
-	if (recent.len > start)
-		buf_put(out, recent.data + start, recent.len - start);
-	buf_fini(&recent);
+	if (text.len)
+		put_last_lines(out, (struct span){text.data, text.len}, max_bytes);
+	buf_fini(&text);
+	recent_list_fini(&list);
 }

@@ -1,11 +1,69 @@
 #include "podvisor/wire/logline.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "podvisor/base/json.h"
 #include "podvisor/base/wall.h"
 
-enum { HAS_TS = 1, HAS_LEVEL = 2, HAS_NAME = 4, HAS_STREAM = 8, HAS_ANY = 16 };
+enum {
+	HEAD_MAX = 1024,
+	STAMP = sizeof("{\"ts\":\"") - 1, /* where the time stands in a head */
+	HAS_ANY = 1 << LOGLINE_PARTS, /* of fields */
+};
+
+/* ---- heads ---- */
+
+static void put_part(struct logline_head *h, enum logline_part part, const char *name, const char *value)
+{
+	struct buf *out = &h->text;
+	h->from[part] = h->to[part] = out->len;
+	if (!value || !value[0])
+		return;
+	if (part != LOGLINE_TS)
+		buf_putc(out, ',');
+	h->from[part] = out->len;
+	buf_putc(out, '"');
+	buf_puts(out, name);
+	buf_puts(out, "\":");
+	json_put_string(out, value, strlen(value));
+	h->to[part] = out->len;
+}
+
+int logline_head_init(struct logline_head *h, const struct logline *meta)
+{
+	char ts[WALL_SIZE];
+	*h = (struct logline_head){.meta = *meta};
+	wall_format(0, ts);
+	buf_init(&h->text, HEAD_MAX);
+	buf_putc(&h->text, '{');
+	put_part(h, LOGLINE_TS, "ts", ts);
+	put_part(h, LOGLINE_LEVEL, "level", meta->level);
+	put_part(h, LOGLINE_NAME, meta->field, meta->name);
+	put_part(h, LOGLINE_STREAM, "stream", meta->stream);
+	buf_puts(&h->text, ",\"msg\":");
+	if (!h->text.failed)
+		return 0;
+	buf_fini(&h->text);
+	return -ENOMEM;
+}
+
+void logline_head_fini(struct logline_head *h)
+{
+	buf_fini(&h->text);
+}
+
+static void stamp(struct logline_head *h, int64_t wall_ms)
+{
+	char ts[WALL_SIZE];
+	if (h->wall_ms == wall_ms)
+		return;
+	wall_format(wall_ms, ts);
+	memcpy(h->text.data + STAMP, ts, WALL_SIZE - 1);
+	h->wall_ms = wall_ms;
+}
+
+/* ---- JSON ---- */
 
 struct look {
 	const char *field;
@@ -17,44 +75,51 @@ static void note_key(void *ctx, struct span key)
 	struct look *look = ctx;
 	look->has |= HAS_ANY;
 	if (span_equals(key, "ts") || span_equals(key, "time") || span_equals(key, "timestamp"))
-		look->has |= HAS_TS;
+		look->has |= 1U << LOGLINE_TS;
 	else if (span_equals(key, "level") || span_equals(key, "severity"))
-		look->has |= HAS_LEVEL;
+		look->has |= 1U << LOGLINE_LEVEL;
 	else if (span_equals(key, look->field))
-		look->has |= HAS_NAME;
+		look->has |= 1U << LOGLINE_NAME;
 	else if (span_equals(key, "stream"))
-		look->has |= HAS_STREAM;
+		look->has |= 1U << LOGLINE_STREAM;
 }
 
-static void put_field(struct buf *out, bool *first, const char *name, const char *value)
+/* Whether text, of which the blanks are trimmed, is an object; and which fields it has. */
+static bool look_at(struct span text, struct look *look)
 {
-	buf_printf(out, "%s\"%s\":", *first ? "" : ",", name);
-	json_put_string(out, value, strlen(value));
-	*first = false;
+	return text.len >= 2 && text.at[0] == '{' && json_check_object(text, note_key, look);
 }
 
-static bool put_meta(struct buf *out, const struct logline *meta, unsigned has)
+bool logline_is_json(struct span text)
+{
+	struct look look = {.field = ""};
+	return look_at(span_trim(text), &look);
+}
+
+static void put_own(struct buf *out, const struct logline_head *h, struct span object, unsigned has)
 {
 	bool first = true;
-	char ts[WALL_SIZE];
-	wall_format(meta->wall_ms, ts);
-	if (!(has & HAS_TS))
-		put_field(out, &first, "ts", ts);
-	if (!(has & HAS_LEVEL))
-		put_field(out, &first, "level", meta->level);
-	if (!(has & HAS_NAME) && meta->name && meta->name[0])
-		put_field(out, &first, meta->field, meta->name);
-	if (!(has & HAS_STREAM) && meta->stream)
-		put_field(out, &first, "stream", meta->stream);
-	return first;
+	buf_putc(out, '{');
+	for (int i = 0; i < LOGLINE_PARTS; i++) {
+		if (has & 1U << i || h->from[i] == h->to[i])
+			continue;
+		if (!first)
+			buf_putc(out, ',');
+		buf_put(out, h->text.data + h->from[i], h->to[i] - h->from[i]);
+		first = false;
+	}
+	if (!first && has & HAS_ANY)
+		buf_putc(out, ',');
+	buf_put(out, object.at + 1, object.len - 1);
+	buf_putc(out, '\n');
 }
 
 /* All or nothing: half a line would spoil the next one too. */
 static int finish(struct buf *out, size_t start)
 {
-	if (buf_putc(out, '\n') == 0)
-		return 0;
 	int rc = out->failed;
+	if (rc == 0)
+		return 0;
 	out->failed = 0;
 	out->len = start;
 	if (out->data)
@@ -62,33 +127,49 @@ static int finish(struct buf *out, size_t start)
 	return rc;
 }
 
-int logline_put_json(struct buf *out, const struct logline *meta, struct span text, bool as_json)
+int logline_put_json(struct buf *out, struct logline_head *h, int64_t wall_ms, struct span text, bool as_json)
 {
 	size_t start = out->len;
-	struct look look = {.field = meta->field};
-	struct span trimmed = span_trim(text);
-	bool own = as_json && trimmed.len >= 2 && trimmed.at[0] == '{' && json_check_object(trimmed, note_key, &look);
-	buf_putc(out, '{');
-	bool first = put_meta(out, meta, own ? look.has : 0);
-	if (own) {
-		if (!first && (look.has & HAS_ANY))
-			buf_putc(out, ',');
-		buf_put(out, trimmed.at + 1, trimmed.len - 1);
+	struct look look = {.field = h->meta.field};
+	struct span trimmed = as_json ? span_trim(text) : text;
+	stamp(h, wall_ms);
+	if (as_json && look_at(trimmed, &look)) {
+		put_own(out, h, trimmed, look.has);
 	} else {
-		buf_puts(out, ",\"msg\":");
+		buf_put(out, h->text.data, h->text.len);
 		json_put_string(out, text.at, text.len);
-		buf_putc(out, '}');
+		buf_put(out, "}\n", 2);
 	}
 	return finish(out, start);
 }
 
-int logline_put_text(struct buf *out, const struct logline *meta, struct span text)
+/* ---- text ---- */
+
+static void put_text_line(struct buf *out, const struct logline_head *h, const char *at, size_t n)
+{
+	const struct logline *meta = &h->meta;
+	size_t level = strlen(meta->level);
+	buf_put(out, h->text.data + STAMP, WALL_SIZE - 1);
+	buf_putc(out, ' ');
+	buf_put(out, meta->level, level);
+	buf_put(out, "      ", level < 5 ? 6 - level : 1);
+	if (meta->name && meta->name[0]) {
+		buf_puts(out, meta->name);
+		buf_put(out, ": ", 2);
+	}
+	buf_put(out, at, n);
+	buf_putc(out, '\n');
+}
+
+int logline_put_text(struct buf *out, struct logline_head *h, int64_t wall_ms, struct span text)
 {
 	size_t start = out->len;
-	char ts[WALL_SIZE];
-	wall_format(meta->wall_ms, ts);
-	bool named = meta->name && meta->name[0];
-	buf_printf(out, "%s %-5s %s%s", ts, meta->level, named ? meta->name : "", named ? ": " : "");
-	buf_put(out, text.at, text.len);
-	return finish(out, start);
+	stamp(h, wall_ms);
+	for (const char *at = text.at, *end = at + text.len;;) {
+		const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+		put_text_line(out, h, at, (size_t)((newline ? newline : end) - at));
+		if (!newline)
+			return finish(out, start);
+		at = newline + 1;
+	}
 }

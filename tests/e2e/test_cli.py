@@ -903,25 +903,56 @@ def test_a_probe_cannot_write_to_the_terminal_but_keeps_its_letters(canned):
 
 # ---- logs, events ----
 
-def line(n, name="api"):
-    return f'{{"ts":"2026-11-24T03:10:{n:02}.000Z","level":"info","worker":"{name}","msg":"{n}"}}\n'
+def logged(n, name="api", text=None, thing="worker", stream="stdout"):
+    """A remembered line as the API gives it."""
+    return {"time": f"2026-11-24T03:10:{n:02}.000Z", "thing": thing, "name": name, "stream": stream, "level": "info",
+            "line": f'{{"worker":"{name}","msg":"{n}"}}' if text is None else text}
+
+
+def printed(*lines):
+    return "".join(line["line"] + "\n" for line in lines)
+
+
+def found(*lines, after="9-9", missed=0, more=False):
+    return 200, {"lines": lines, "next": after, "missed": missed, "more": more}
 
 
 def test_logs_are_printed_as_they_came(canned):
-    canned.answers = {"GET /api/v1/logs?lines=100": (200, line(1) + line(2)), "GET /api/v1/logs?lines=1&name=api": (200, line(2))}
-    assert canned.cli("logs").out == line(1) + line(2)
-    assert canned.cli("logs", "-n", "1", "api").out == line(2)
+    canned.answers = {"GET /api/v1/logs?json=1&lines=100": found(logged(1), logged(2)),
+                      "GET /api/v1/logs?json=1&lines=1&name=api": found(logged(2)),
+                      "GET /api/v1/logs?json=1&lines=3&name=api&name=b.1": found(logged(1), logged(2, "b.1", "two\nlines \0 \x1b[31m")),
+                      "GET /api/v1/logs?json=1&lines=0": found()}
+    assert canned.cli("logs").out == printed(logged(1), logged(2))
+    assert canned.cli("logs", "-n", "1", "api").out == printed(logged(2))
+    assert canned.cli("logs", "-n3", "api", "b.1").out == printed(logged(1)) + "two\nlines \0 \x1b[31m\n"
+    assert canned.cli("logs", "-n0").out == ""
 
 
-def test_logs_of_several_are_merged_by_time(canned):
-    canned.answers = {"GET /api/v1/logs?lines=3&name=api": (200, line(1) + line(4) + line(5)),
-                      "GET /api/v1/logs?lines=3&name=b": (200, line(2, "b") + line(3, "b"))}
-    assert canned.cli("logs", "-n3", "api", "b").out == line(3, "b") + line(4) + line(5)
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_logs_on_a_terminal_say_who_wrote_them_and_obey_nothing(canned, processes, no_color):
+    canned.answers = {"GET /api/v1/logs?json=1&plain=1&lines=100": found(
+        logged(1, "api.0", "hello \x1b[31mred\x1b[0m \x1b]0;title\a \0"), logged(2, "api.0", "Error\n  at x"),
+        logged(3, "api.0", "ready", stream=None), logged(4, "", "bye", thing="pod", stream=None))}
+    ours, theirs = pty.openpty()
+    processes.append(canned.start("logs", stdout=theirs, env={"TERM": "xterm", "NO_COLOR": no_color}))
+    os.close(theirs)
+    got = read_until(ours, b"bye").decode().replace("\r\n", "\n")
+    os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9]*m", "", got)
+    assert plain.startswith("03:10:01.000 api.0  hello red ?]0;title? ?\n"
+                            "03:10:02.000 api.0  Error\n      at x\n"
+                            "03:10:03.000 podvisor  worker api.0: ready\n"
+                            "03:10:04.000 podvisor  bye")
+    assert (plain == got) == bool(no_color)
+    assert "\x1b[31mred" not in got
 
 
 def test_logs_that_are_no_json_become_it(canned):
-    canned.answers = {"GET /api/v1/logs": (200, line(1) + "plain text\n")}
-    assert canned.cli("logs", "--json").out == line(1) + '{"msg":"plain text"}\n'
+    canned.answers = {"GET /api/v1/logs?json=1&lines=100": found(logged(1), logged(2, "api.0", "plain \0 text"),
+                                                                  logged(3, "", "[1]", thing="pod", stream=None))}
+    assert canned.cli("logs", "--json").out == printed(logged(1)) + (
+        '{"ts":"2026-11-24T03:10:02.000Z","level":"info","worker":"api.0","stream":"stdout","msg":"plain \\u0000 text"}\n'
+        '{"ts":"2026-11-24T03:10:03.000Z","level":"info","msg":"[1]"}\n')
 
 
 def test_logs_of_an_unknown_name_are_refused(canned):
@@ -930,30 +961,49 @@ def test_logs_of_an_unknown_name_are_refused(canned):
     assert (done.code, done.out) == (1, "") and 'named "x"' in done.err
 
 
+def test_more_names_than_fit_are_refused(canned):
+    done = canned.cli("logs", *["x" * 40] * 61)
+    assert (done.code, done.out) == (64, "") and "too many names" in done.err
+    done = canned.cli("logs", *["x" * 100] * 50)
+    assert (done.code, done.out) == (64, "") and "too many names" in done.err
+
+
 def test_logs_are_followed_without_a_line_lost_or_twice(canned, processes):
-    windows = ["".join(line(n) for n in range(1, 5)), "".join(line(n) for n in range(1, 7)), "".join(line(n) for n in range(4, 9))]
-    canned.answers = {"GET /api/v1/logs": [(200, window) for window in windows]}
-    processes.append(canned.start("logs", "-f", "-n", "2"))
-    got = read_until(processes[0].stdout, line(8).encode())
-    assert got.decode() == "".join(line(n) for n in range(3, 9))
+    """Equal lines too: where to go on is a cursor."""
+    same = logged(1, text="the same")
+    canned.answers = {"GET /api/v1/logs?json=1&lines=2&name=api": found(same, same, after="10-3"),
+                      "GET /api/v1/logs?json=1&after=10-3&name=api": found(same, same, same, after="20-6", more=True),
+                      "GET /api/v1/logs?json=1&after=20-6&name=api": found(same, after="30-7"),
+                      "GET /api/v1/logs?json=1&after=30-7&name=api": [found(after="40-7"), (200, None)],
+                      "GET /api/v1/logs?json=1&after=40-7&name=api": found(logged(8), after="50-8"),
+                      "GET /api/v1/logs?json=1&after=50-8&name=api": found(after="50-8")}
+    processes.append(canned.start("logs", "-f", "-n", "2", "api"))
+    got = read_until(processes[0].stdout, printed(logged(8)).encode())
+    assert got.decode() == "the same\n" * 6 + printed(logged(8))
     processes[0].send_signal(signal.SIGINT)
     code, rest, err = ended(processes[0])
     assert (code, rest, err) == (0, b"", "")
 
 
-def test_lines_that_were_forgotten_between_two_looks_are_told(canned, processes):
-    canned.answers = {"GET /api/v1/logs": [(200, line(1)), (200, line(9))]}
+def test_lines_that_were_overwritten_between_two_looks_are_counted(canned, processes):
+    canned.answers = {"GET /api/v1/logs?json=1&lines=100&name=api": found(logged(1), after="1-1"),
+                      "GET /api/v1/logs?json=1&after=1-1&name=api": found(logged(9), after="9-9", missed=7),
+                      "GET /api/v1/logs?json=1&after=9-9&name=api": found(logged(11), after="11-11", missed=1),
+                      "GET /api/v1/logs?json=1&after=11-11&name=api": found(after="11-11")}
     processes.append(canned.start("logs", "-f", "api"))
-    assert read_until(processes[0].stdout, line(9).encode()).decode() == line(1) + line(9)
+    got = read_until(processes[0].stdout, printed(logged(11)).encode()).decode()
+    assert got == printed(logged(1), logged(9), logged(11))
     processes[0].send_signal(signal.SIGTERM)
     code, _, err = ended(processes[0])
-    assert code == 0 and "lines of api were forgotten" in err
+    assert code == 0
+    assert err == ("podvisor logs: 7 lines were overwritten before they could be shown\n"
+                   "podvisor logs: 1 line was overwritten before it could be shown\n")
 
 
 def test_logs_end_with_69_when_the_supervisor_goes(canned, processes):
-    canned.answers = {"GET /api/v1/logs": (200, line(1))}
+    canned.answers = {"GET /api/v1/logs": found(logged(1))}
     processes.append(canned.start("logs", "-f"))
-    read_until(processes[0].stdout, line(1).encode())
+    read_until(processes[0].stdout, printed(logged(1)).encode())
     canned.close()
     code, _, err = ended(processes[0])
     assert code == 69 and "the supervisor went away" in err
@@ -1002,7 +1052,7 @@ def test_a_supervisor_that_counts_anew_is_followed_from_its_start(canned, proces
 
 
 def test_a_follower_whose_reader_is_gone_ends(canned, processes):
-    canned.answers = {"GET /api/v1/logs": lambda _: (200, line(1) + line(len(canned.asked) % 60))}
+    canned.answers = {"GET /api/v1/logs": lambda _: found(logged(1))}
     processes.append(canned.start("logs", "-f"))
     read_until(processes[0].stdout, b"\n")
     processes[0].stdout.close()

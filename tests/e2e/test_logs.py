@@ -5,15 +5,24 @@ import json
 import os
 import pathlib
 import re
+import signal
+import subprocess
 import threading
+import time
 
 import pytest
 
-from supervised import DEADLINE_S, TREE, await_true, built, fields_of, pods, workers
+from podvisor import UnixConnection, cli, exchange
+from supervised import DEADLINE_S, PODVISOR, TREE, await_true, built, fields_of, pods, workers
 
 pytestmark = built
 
 SAY = "/usr/bin/python3"
+
+
+def open_fifo(pod, name="own-fifo"):
+    """For writing, without waiting for a reader; what is written waits for one while it is open."""
+    return open(os.open(pod.path / name, os.O_RDWR), "w", buffering=1)
 
 
 def sayer(text):
@@ -152,6 +161,167 @@ def test_what_comes_from_two_streams_and_many_workers_is_never_mixed_within_a_li
     assert pod.stop() == 0
 
 
+# ---- lines that belong together, and too many of them ----
+
+def samples(pod, family):
+    """The family's samples in /metrics, by their labels."""
+    text = exchange(UnixConnection(str(pod.path / "control.sock"), DEADLINE_S), "GET", "/metrics").text
+    found = re.findall(rf"^podvisor_{family}(?:\{{(.*?)\}})? (\S+)$", text, re.M)
+    return {labels: int(value) for labels, value in found}
+
+
+TRACE = "RuntimeError: no price\n    at price (server.js:10)\n    at main (server.js:3)"
+
+
+@pytest.mark.parametrize("multiline", ["^[[:space:]]", "node"])
+def test_a_stack_trace_is_one_line(pods, multiline):
+    pod = pods(workers(one={**sayer(f"before\n{TRACE}\nafter\n".encode()), "log": {"multiline": multiline}}))
+    pod.log("one", "^succeeded")
+    assert pod.output("one") == ["before", TRACE, "after"]
+    assert pod.stop() == 0
+
+
+def test_its_last_line_does_not_wait_for_another(pods):
+    script = f"print({TRACE!r}, flush=True)\nimport time\ntime.sleep(1000)"
+    pod = pods(workers(one={"command": [SAY, "-c", script], "log": {"multiline": "python"}}))
+    pod.log("one", "^RuntimeError", own=False)
+    assert pod.output("one") == [TRACE]
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("pattern, sentence", [
+    ("^(at ", r'multiline: is no pattern: "(" is never closed (character 2)'),
+    ("[[:nonsense:]]", "multiline: is no pattern: there is no such class of characters (character 2)"),
+    ("(a)\\1", "multiline: is no pattern: back-references are not available (character 4)")])
+def test_a_bad_pattern_is_refused_with_its_place(tmp_path, pattern, sentence):
+    file = tmp_path / "podvisor.json"
+    file.write_text('{"workers": {"a": {"command": ["x"],\n  "log": {"multiline": ' + json.dumps(pattern) + "}}}}")
+    done = cli("check", "-c", file)
+    assert done.code == 78 and f"{file}:2:24: workers.a.log.{sentence}" in done.err + done.out
+
+
+def test_beyond_its_rate_a_worker_s_lines_are_dropped_counted_and_told(pods):
+    count = 20_000
+    pod = pods({**workers(noisy={"command": ["sh", "-c", f"seq 1 {count}; exec sleep 1000"], "log": {"rate": 100}},
+                          quiet=sayer(b"hello\n"))})
+    told = pod.log("noisy", "dropped by its rate limit")
+    await_true("all to be taken", lambda: samples(pod, "worker_log_lines_total")['worker="noisy",stream="stdout"'] == count)
+    dropped = samples(pod, "worker_log_dropped_lines_total")
+    assert set(dropped) == {'reason="stdout"', 'worker="noisy",reason="rate"'} and dropped['reason="stdout"'] == 0
+    assert pod.stop() == 0
+    lines = pod.output("noisy")
+    assert len(lines) >= 100 and lines[:100] == [str(i) for i in range(1, 101)]
+    assert dropped['worker="noisy",reason="rate"'] == count - len(lines)
+    told = [int(re.match(r"(\d+) lines? of noisy w\w+ dropped by its rate limit$", line.msg)[1])
+            for line in pod.find("noisy", "dropped by its rate limit")]
+    assert sum(told) == count - len(lines)
+    assert pod.output("quiet") == ["hello"]
+
+
+# ---- what is remembered ----
+
+def test_equal_lines_are_followed_without_one_lost_or_twice(pods):
+    """And both instances of the worker are meant by its name."""
+    script = "while read x; do i=0; while [ $i -lt 50 ]; do echo same; i=$((i+1)); done; done < own-fifo.$PODVISOR_INSTANCE_INDEX"
+    pod = pods(workers(many={"command": ["sh", "-c", script], "instances": 2, "log": {"format": "passthrough"}},
+                       other=["sh", "-c", "echo other; exec sleep 1000"]),
+               options={"preexec_fn": lambda: [os.mkfifo(f"own-fifo.{i}") for i in (0, 1)]})
+    fifos = [open_fifo(pod, f"own-fifo.{i}") for i in (0, 1)]
+    for fifo in fifos:
+        fifo.write("\n")
+    await_true("the first lines", lambda: pod.raw.count(b"same\n") == 100)
+    environment = {**os.environ, "PODVISOR_SOCKET": str(pod.path / "control.sock")}
+    with open(pod.path / "own-out", "w+b") as out:
+        follower = subprocess.Popen([PODVISOR, "logs", "-f", "-n", "7", "many"], env=environment, stdout=out, stderr=subprocess.STDOUT)
+        shown = lambda: (pod.path / "own-out").read_bytes()
+        await_true("the newest of them", lambda: shown() == b"same\n" * 7)
+        for i in range(5):
+            for fifo in fifos:
+                fifo.write("\n" * (i + 1))
+            await_true("the lines of this round", lambda: pod.raw.count(b"same\n") == 100 + 50 * (i + 1) * (i + 2))
+        await_true("every line", lambda: len(shown()) >= len(b"same\n") * (7 + 1500))
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(DEADLINE_S) == 0
+    assert shown() == b"same\n" * (7 + 1500)
+    for fifo in fifos:
+        fifo.close()
+    assert pod.stop() == 0
+
+
+def test_what_is_overwritten_before_it_can_be_shown_is_counted(pods):
+    pod = pods(workers(one={"command": ["sh", "-c", "read x < own-fifo; seq 1 200000; exec sleep 1000"]}),
+               options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
+    address = str(pod.path / "control.sock")
+    ask = lambda target: exchange(UnixConnection(address, DEADLINE_S), "GET", target).json()
+    pod.log(msg="pid")
+    cursor = ask("/api/v1/logs?json=1&lines=0&name=one")["next"]
+    with open_fifo(pod) as fifo:
+        fifo.write("\n")
+        pod.log("one", "^200000$", own=False, seconds=4 * DEADLINE_S)
+    seen, missed, more = [], 0, True
+    while more:
+        answer = ask(f"/api/v1/logs?after={cursor}&plain=1&name=one")
+        cursor, more = answer["next"], answer["more"]
+        missed += answer["missed"]
+        seen += [int(line["line"]) for line in answer["lines"]]
+    assert missed > 0 and missed + len(seen) == 200_000
+    assert seen == list(range(missed + 1, 200_001))
+    assert pod.stop() == 0
+
+
+def test_the_last_words_in_the_termination_log_are_plain_text(pods):
+    script = ('printf \'{"level":"fatal","msg":"own"}\\n\\033[31mError: \\377 boom\\033[0m\\n  at x\\n\' >&2; '
+              "printf 'ü%.0s' $(seq 1 3000); exit 3")
+    pod = pods(workers(api={"command": ["sh", "-c", script], "critical": True, "restart": {"policy": "never"},
+                            "log": {"multiline": "^ "}}))
+    assert pod.wait() == 3
+    told = pod.termination.read_bytes()
+    assert len(told) <= 4096
+    first, *lines = told.decode().splitlines()
+    assert first.startswith("podvisor ended with code 3: worker api exited with code 3")
+    assert lines in (['{"level":"fatal","msg":"own"}', "Error: \ufffd boom", "  at x", "ü" * len(lines[-1])],
+                     ["ü" * len(lines[-1])]), "in the order in which they came"
+    assert len(lines[-1]) > 1500
+
+
+# ---- reloads ----
+
+def test_a_reload_changes_the_form_the_level_and_the_buffer(pods):
+    config = workers(one={"command": ["sh", "-c", "while read x; do echo line $x; done < own-fifo"]})
+    pod = pods(config, options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
+    fifo = open_fifo(pod)
+    tree = await_true("the worker and its shim", lambda: len(pod.tree_of("one")) == 2 and pod.tree_of("one"))
+    pod.configure({**config, "log": {"format": "text", "level": "warn", "buffer": "64Ki"}})
+    assert cli("reload", socket_path=pod.path / "control.sock").code == 0
+    fifo.write("1\n")
+    await_true("the line", lambda: any(re.fullmatch(rb"\S+Z info  one: line 1\n", raw) for raw in list(pod.raw)))
+    assert pod.tree_of("one") == tree, "the worker is not restarted"
+    assert pod.stop() == 0
+    assert not any(b"stopping" in raw for raw in pod.raw), "that is not worth a warning"
+
+
+def test_a_worker_that_a_reload_removes_takes_its_series_along(pods):
+    """And one that comes into its place counts anew."""
+    pod = pods(workers(a={"command": ["sh", "-c", "seq 1 50; exec sleep 1000"]}, b=["sleep", "1000"]))
+    pod.log("a", "^50$", own=False)
+    lines = lambda: samples(pod, "worker_log_lines_total")
+    assert lines()['worker="a",stream="stdout"'] == 50
+    pod.reload(workers(b=["sleep", "1000"]))
+    pod.log("a", "^stopped")
+    await_true("no series of it", lambda: 'worker="a",stream="stdout"' not in lines())
+    held = ["sh", "-c", "read x < own-fifo; echo one; exec sleep 1000"]
+    os.mkfifo(pod.path / "own-fifo")
+    pod.reload(workers(b=["sleep", "1000"], c=held))
+    pod.log("c", "pid")
+    assert lines()['worker="c",stream="stdout"'] == 0
+    with open_fifo(pod) as fifo:
+        fifo.write("\n")
+        pod.log("c", "^one$", own=False)
+    assert lines() == {'worker="b",stream="stdout"': 0, 'worker="b",stream="stderr"': 0,
+                       'worker="c",stream="stdout"': 1, 'worker="c",stream="stderr"': 0}
+    assert pod.stop() == 0
+
+
 # ---- a stdout that nobody drains ----
 
 FLOOD = {"command": ["sh", "-c", 'exec yes "$(printf %0200d 7)"'], "restart": {"policy": "never"}}
@@ -194,6 +364,23 @@ def test_a_worker_is_not_blocked_by_a_stdout_that_nobody_drains(pods):
     pod.assert_nothing_left()
 
 
+def test_for_as_long_as_log_block_it_is(pods):
+    """Nothing is lost as long, and then the oldest go."""
+    pod = pods({**workers(flood=FLOOD), "log": {"buffer": "64Ki", "block": "1d"}}, follow=False)
+    flooded(pod)
+    taken = lambda: written_by(pod, "flood")
+    await_true("the flood to stand", lambda: (taken(), time.sleep(0.5), taken())[0] == taken())
+    time.sleep(2)  # beyond the second that a stuck stdout has without it
+    before = taken()
+    time.sleep(0.5)
+    assert taken() == before
+    pod.reload({**workers(flood=FLOOD), "log": {"buffer": "64Ki", "block": "100ms"}})
+    await_true("the flood to go on", lambda: taken() > before + (1 << 20))
+    drain(pod)
+    pod.log(msg="^stdout is slower than the workers")
+    assert pod.stop() == 0
+
+
 def test_sigterm_is_obeyed_while_nobody_drains_stdout(pods):
     pod = pods({**workers(flood=FLOOD, quiet=[TREE, "session"]), "log": {"buffer": "64Ki"}}, follow=False)
     flooded(pod)
@@ -208,9 +395,9 @@ def test_a_critical_worker_s_end_is_acted_on_while_nobody_drains_stdout(pods):
                 "log": {"buffer": "64Ki"}}, follow=False, options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
     flooded(pod)
     (pod.path / "own-go").touch()
-    with open(pod.path / "own-fifo", "w") as fifo:
+    with open_fifo(pod) as fifo:
         fifo.write("\n")
-    assert pod.wait() == 9
+        assert pod.wait() == 9
     assert b"worker api exited with code 9" in pod.termination.read_bytes()
 
 
@@ -251,7 +438,7 @@ def test_a_reader_that_goes_away_ends_nobody(pods):
     await_true("the worker", lambda: len(pod.tree_of("one")) >= 2)
     shim = pod.shim_of(next(pid for pid, _ in filter(None, pod.tree_of("one")) if fields_of(pid)["parent"] != pod.pid))
     pod.process.stdout.close()
-    with open(pod.path / "own-fifo", "w") as fifo:
+    with open(pod.path / "own-fifo", "w") as fifo:  # waits for the worker, whose loop this ends
         fifo.write("\n" * 100)
     await_true("another run of it", lambda: not fields_of(shim) and len(pod.tree_of("one")) >= 2)
     assert fields_of(pod.pid)

@@ -7,8 +7,9 @@
 
 #include "podvisor/wire/logline.h"
 
-static const struct logline meta = {
-	.wall_ms = 1700000000123, .level = "info", .name = "api", .field = "worker", .stream = "stdout"};
+#define WALL 1700000000123
+
+static const struct logline meta = {.level = "info", .name = "api", .field = "worker", .stream = "stdout"};
 
 static void check_line(const struct buf *out)
 {
@@ -35,17 +36,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (memchr(data, '\n', size))
 		return 0;
 	struct span text = {(const char *)data, size};
+	struct logline_head head;
+	PROMISE(logline_head_init(&head, &meta) == 0);
 	for (int as_json = 0; as_json < 2; as_json++) {
 		struct buf out;
 		buf_init(&out, 1 << 20);
-		PROMISE(logline_put_json(&out, &meta, text, as_json) == 0);
+		PROMISE(logline_put_json(&out, &head, WALL, text, as_json) == 0);
 		check_line(&out);
 		if (!as_json || !beyond_jansson(text))
 			check_json(&out, as_json);
 		buf_clear(&out);
-		PROMISE(logline_put_text(&out, &meta, text) == 0);
+		PROMISE(logline_put_text(&out, &head, WALL, text) == 0);
 		check_line(&out);
 		buf_fini(&out);
 	}
+	logline_head_fini(&head);
 	return 0;
 }

@@ -131,10 +131,32 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	return 0;
 }
 
-static void logs(void *ctx, const char *name, size_t lines, struct buf *out)
+/* One line that tells what was asked for, and one of podvisor's own. */
+static int logs(void *ctx, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
+	void *each_ctx, struct logs_answer *out)
 {
+	struct buf text;
 	(void)ctx;
-	buf_printf(out, "{\"msg\":\"%zu lines of %s\"}\n", lines, name ? name : "all");
+	buf_init(&text, 4096);
+	buf_printf(&text, "%zu %s lines of", q->lines, q->plain ? "plain" : "logged");
+	for (const char *const *name = q->names; *name; name++)
+		buf_printf(&text, " %s", *name);
+	if (q->after)
+		buf_printf(&text, " after %llu, %llu", (unsigned long long)q->after->seq,
+			(unsigned long long)q->after->total);
+	struct logs_line line = {.wall_ms = 1795489845123,
+		.thing = "worker",
+		.name = "api",
+		.level = "info",
+		.stream = "stdout",
+		.text = {text.data, text.len}};
+	each(each_ctx, &line);
+	line.stream = NULL;
+	line.text = SPAN("\"quoted\"\nand \xff");
+	each(each_ctx, &line);
+	buf_fini(&text);
+	*out = (struct logs_answer){.next = {18446744073709551615ULL, 17}, .missed = 3, .more = q->after != NULL};
+	return 0;
 }
 
 static void post(void *ctx, const struct event *e)
@@ -808,20 +830,58 @@ static void nothing_is_started_while_podvisor_stops(void **state)
 	tear_down(&b);
 }
 
-static void logs_are_plain_text(void **state)
+#define SECOND_LINE "\"quoted\"\nand \xff\n"
+
+static void expect_text(struct bench *b, const char *request, const char *body)
+{
+	struct reply r;
+	ask(b, &r, request);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, body);
+	forget(&r);
+}
+
+static void logs_are_text(void **state)
 {
 	(void)state;
 	struct bench b;
-	struct reply r;
 	set_up(&b, NULL);
-	ask(&b, &r, "GET /api/v1/logs?name=api&lines=7");
-	assert_int_equal(r.status, 200);
-	assert_string_equal(r.body, "{\"msg\":\"7 lines of api\"}\n");
-	forget(&r);
-	ask(&b, &r, "GET /api/v1/logs");
-	assert_string_equal(r.body, "{\"msg\":\"100 lines of all\"}\n");
-	forget(&r);
-	json_decref(ask_json(&b, 400, "GET /api/v1/logs?lines=0"));
+	expect_text(&b, "GET /api/v1/logs?name=api&lines=7", "7 logged lines of api\n" SECOND_LINE);
+	expect_text(&b, "GET /api/v1/logs", "100 logged lines of\n" SECOND_LINE);
+	expect_text(&b, "GET /api/v1/logs?name=&lines=0&plain", "0 plain lines of\n" SECOND_LINE);
+	json_decref(ask_json(&b, 400, "GET /api/v1/logs?lines=10001"));
+	json_decref(ask_json(&b, 400, "GET /api/v1/logs?lines=-1"));
+	json_decref(ask_json(&b, 404, "GET /api/v1/logs?name=api&name=nobody"));
+	tear_down(&b);
+}
+
+static void logs_are_json_with_a_cursor(void **state)
+{
+	(void)state;
+	struct bench b;
+	set_up(&b, NULL);
+	json_t *got = ask_json(&b, 200, "GET /api/v1/logs?json&plain&lines=2&name=api&name=api");
+	json_t *expected = json_pack("{s:[{s:s,s:s,s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:n,s:s,s:s}],s:s,s:i,s:b}", "lines",
+		"time", "2026-11-24T03:10:45.123Z", "thing", "worker", "name", "api", "stream", "stdout", "level",
+		"info", "line", "2 plain lines of api api", "time", "2026-11-24T03:10:45.123Z", "thing", "worker",
+		"name", "api", "stream", "level", "info", "line", "\"quoted\"\nand \xef\xbf\xbd", "next",
+		"18446744073709551615-17", "missed", 3, "more", 0);
+	assert_true(json_equal(got, expected));
+	json_decref(got);
+	json_decref(expected);
+	got = ask_json(&b, 200, "GET /api/v1/logs?after=18446744073709551615-17");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(json_object_get(got, "lines"), 0), "line")),
+		"10000 logged lines of after 18446744073709551615, 17");
+	assert_true(json_is_true(json_object_get(got, "more")));
+	json_decref(got);
+	static const char *const bad[] = {
+		"", "7", "7-", "-7", "7-x", "a-1", "7-1x", "+1-1", "1-%201", "99999999999999999999-1"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char request[100];
+		snprintf(request, sizeof(request), "GET /api/v1/logs?after=%s", bad[i]);
+		json_decref(ask_json(&b, 400, request));
+	}
 	tear_down(&b);
 }
 
@@ -1118,7 +1178,8 @@ int main(void)
 		cmocka_unit_test(a_refused_reload_names_every_mistake),
 		cmocka_unit_test(a_drain_can_be_watched_and_taken_back),
 		cmocka_unit_test(nothing_is_started_while_podvisor_stops),
-		cmocka_unit_test(logs_are_plain_text),
+		cmocka_unit_test(logs_are_text),
+		cmocka_unit_test(logs_are_json_with_a_cursor),
 		cmocka_unit_test(events_are_listed_and_waited_for),
 		cmocka_unit_test(who_waited_and_went_away_is_forgotten),
 		cmocka_unit_test(events_come_live_over_a_websocket_that_is_closed_in_order),

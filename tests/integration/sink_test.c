@@ -24,7 +24,8 @@
 enum { PATIENCE_MS = 20000, CAP = 64 << 10 };
 
 struct bench {
-	int rooms;
+	int tellings;
+	uint64_t told;
 	struct loop loop;
 	uv_timer_t deadline;
 	bool expired;
@@ -199,27 +200,77 @@ static void what_does_not_fit_goes_out_when_it_does(void **state)
 	assert_int_equal(b->dropped, 0);
 }
 
-static void note_room(void *ctx)
+static void note_taken(void *ctx)
 {
 	struct bench *b = ctx;
-	assert_true(sink_backlog(b->sink) < sink_cap(b->sink) / 4);
-	b->rooms++;
+	assert_true(sink_taken(b->sink) > b->told);
+	b->told = sink_taken(b->sink);
+	b->tellings++;
 }
 
-static void whoever_waits_for_room_is_told_of_it(void **state)
+static void what_stdout_takes_in_its_own_time_is_told(void **state)
 {
 	struct bench *b = *state;
 	use_pipe(b);
-	sink_on_room(b->sink, note_room, b);
+	sink_on_taken(b->sink, note_taken, b);
 	put(b, 1200);
 	flush(b);
+	b->told = sink_taken(b->sink);
+	assert_true(b->told > 0);
 	assert_int_equal(sink_cap(b->sink), CAP);
 	assert_in_range(sink_backlog(b->sink), CAP / 2, CAP);
 	uv_run(&b->loop.uv, UV_RUN_NOWAIT);
-	assert_int_equal(b->rooms, 0);
+	assert_int_equal(b->tellings, 0);
 	read_the_rest(b);
-	assert_true(b->rooms > 0);
+	assert_true(b->tellings > 0);
 	assert_int_equal(sink_backlog(b->sink), 0);
+	assert_int_equal(sink_taken(b->sink), 1200 * LINE);
+}
+
+static void another_cap_is_taken(void **state)
+{
+	struct bench *b = *state;
+	use_pipe(b);
+	put(b, 700);
+	flush(b);
+	assert_int_equal(b->dropped, 0);
+	sink_resize(b->sink, 4 * CAP);
+	put(b, 2000);
+	flush(b);
+	assert_int_equal(b->dropped, 0);
+	assert_in_range(sink_backlog(b->sink), 2 * CAP, 4 * CAP);
+	/* What is too much for a smaller one goes, the oldest first. */
+	sink_resize(b->sink, CAP);
+	assert_true(sink_backlog(b->sink) <= CAP);
+	flush(b);
+	assert_true(b->dropped > 0);
+	put(b, 10);
+	read_the_rest(b);
+	flush(b);
+	assert_int_equal(check_lines(b) + b->dropped, b->next);
+	assert_int_equal(strtoull(b->read.data + b->read.len - LINE, NULL, 10), b->next - 1);
+}
+
+static void a_line_larger_than_a_new_cap_comes_out_whole(void **state)
+{
+	struct bench *b = *state;
+	use_pipe(b);
+	sink_resize(b->sink, 32 << 20);
+	size_t size = 20 << 20;
+	assert_non_null(buf_reserve(sink_buffer(b->sink), size));
+	for (size_t i = 0; i < size - 1; i++)
+		buf_putc(sink_buffer(b->sink), 'x');
+	buf_putc(sink_buffer(b->sink), '\n');
+	flush(b);
+	sink_resize(b->sink, CAP);
+	for (int i = 0; i < 50; i++) {
+		put(b, 90);
+		flush(b);
+	}
+	read_the_rest(b);
+	assert_true(b->read.len > size);
+	assert_null(memchr(b->read.data, '\n', size - 1));
+	assert_int_equal(b->read.data[size - 1], '\n');
 }
 
 /* Whatever is read, and whenever: each line comes out once and whole, or is counted. */
@@ -390,7 +441,7 @@ static void a_reader_that_is_gone_is_no_end_and_every_line_is_counted(void **sta
 	assert_int_equal(b->read.len, 65536);
 	assert_int_equal(b->dropped, 900 - 655 + 20);
 	ms_t before = loop_now();
-	sink_close(b->sink, PATIENCE_MS);
+	sink_close(b->sink, loop_now() + PATIENCE_MS);
 	b->sink = NULL;
 	assert_true(loop_now() - before < PATIENCE_MS);
 }
@@ -509,7 +560,7 @@ static void closing_waits_for_a_reader_that_is_slow(void **state)
 	close(b->out);
 	b->out = -1;
 	assert_int_equal(uv_thread_create(&reader, read_slowly, b), 0);
-	sink_close(b->sink, PATIENCE_MS);
+	sink_close(b->sink, loop_now() + PATIENCE_MS);
 	b->sink = NULL;
 	uv_run(&b->loop.uv, UV_RUN_NOWAIT);
 	uv_thread_join(&reader);
@@ -522,7 +573,7 @@ static void closing_does_not_wait_for_ever(void **state)
 	use_pipe(b);
 	put(b, 1200);
 	flush(b);
-	sink_close(b->sink, 20);
+	sink_close(b->sink, loop_now() + 20);
 	b->sink = NULL;
 	assert_flags_unchanged(b);
 }
@@ -564,7 +615,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_fits_goes_out_at_once),
 		TEST(what_does_not_fit_goes_out_when_it_does),
-		TEST(whoever_waits_for_room_is_told_of_it),
+		TEST(what_stdout_takes_in_its_own_time_is_told),
+		TEST(another_cap_is_taken),
+		TEST(a_line_larger_than_a_new_cap_comes_out_whole),
 		TEST(a_slow_pipe_loses_whole_lines_and_counts_them),
 		TEST(a_slow_socket_loses_whole_lines_and_counts_them),
 		TEST(a_slow_terminal_loses_whole_lines_and_counts_them),

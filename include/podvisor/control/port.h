@@ -8,6 +8,7 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/base/err.h"
 #include "podvisor/model/snapshot.h"
+#include "podvisor/runtime/logs.h"
 
 struct control_port {
 	void *ctx;
@@ -17,8 +18,9 @@ struct control_port {
 	 * out. Refused: a negative errno, the sentence, and each mistake as a line in
 	 * out. */
 	int (*reload)(void *ctx, bool dry_run, struct buf *out, struct err *err);
-	/* The newest lines of a worker, NULL: of all. */
-	void (*logs)(void *ctx, const char *name, size_t lines, struct buf *out);
+	/* Remembered lines; see logs_recent(). */
+	int (*logs)(void *ctx, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
+		void *each_ctx, struct logs_answer *out);
 	/* Posts an event to the world. */
 	void (*post)(void *ctx, const struct event *e);
 	/* Somebody looks at what workers use: measure it, if need be. NULL is fine.

@@ -11,7 +11,7 @@
 #include "podvisor/base/clock.h"
 #include "podvisor/base/err.h"
 
-#define HTTP_CALL_TARGET_MAX 512
+#define HTTP_CALL_TARGET_MAX 4096
 
 struct http_call {
 	const char *method; /* "GET" or "POST" (with an empty body); borrowed */

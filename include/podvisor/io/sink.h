@@ -25,15 +25,21 @@ struct buf *sink_buffer(struct sink *s);
 /* Bytes that wait for stdout, and how many may. */
 size_t sink_backlog(const struct sink *s);
 size_t sink_cap(const struct sink *s);
-/* Told whenever stdout has taken so much that less than a quarter of the cap waits. */
-void sink_on_room(struct sink *s, void (*on_room)(void *ctx), void *ctx);
+/* Told whenever stdout has taken something of what waited, but for what sink_flush wrote. */
+void sink_on_taken(struct sink *s, void (*on_taken)(void *ctx), void *ctx);
+/* Bytes that stdout has taken, ever. */
+uint64_t sink_taken(const struct sink *s);
+/* Another cap. What is beyond a smaller one goes, as in a flush, which tells of it. */
+void sink_resize(struct sink *s, size_t buffer_bytes);
 /* Writes what goes out at once and keeps the rest for when more does. Over
  * buffer_bytes the oldest lines go, down to half of it; a line that is partly
  * out stays whole. When nobody takes any more (EPIPE, a full disk) all that
  * waits is dropped, and the next flush tries anew.
  * Returns the lines dropped since the last call. */
 uint64_t sink_flush(struct sink *s);
-/* Writes what is left for at most that long, blocking; then closes. NULL is fine. */
-void sink_close(struct sink *s, ms_t patience);
+/* Writes, blocking, until no more than so many bytes wait, but not beyond that time. */
+void sink_wait(struct sink *s, size_t backlog, ms_t until);
+/* Writes what is left, blocking, but not beyond that time; then closes. NULL is fine. */
+void sink_close(struct sink *s, ms_t until);
 
 #endif

@@ -35,9 +35,11 @@ struct gateway_meter {
 	struct histogram close_delay_seconds, handshake_seconds;
 };
 
-/* Filled by runtime/logs; by worker slot and stream (0 stdout, 1 stderr). */
+/* Filled by runtime/logs, by worker slot. */
 struct log_meter {
-	uint64_t lines[2];
+	char worker[64]; /* whom it counts: the slot may have gone to another one meanwhile */
+	uint64_t lines[2]; /* by stream: 0 stdout, 1 stderr */
+	uint64_t dropped; /* of them, by its rate */
 };
 
 /* Filled by runtime/workers from /proc, a few seconds old at most. */
@@ -63,7 +65,7 @@ struct meters {
 	size_t n_usage;
 	struct browser_meter *browsers; /* by browser slot; may be NULL */
 	size_t n_browsers;
-	uint64_t log_dropped_lines;
+	uint64_t log_dropped_lines; /* because stdout was slower */
 	uint64_t orphans_reaped;
 	struct histogram loop_lag_seconds;
 	int64_t memory_limit_bytes, memory_used_bytes; /* of the cgroup; -1: unknown */

@@ -1,6 +1,6 @@
 /* logs owns every line that leaves podvisor on stdout: the workers' output and
  * podvisor's own, as JSON (SPEC 9), through one bounded buffer that never
- * blocks the loop; and the recent lines of each worker in memory. */
+ * blocks the loop; and the recent lines of each worker in memory. docs/logs.md. */
 #ifndef PODVISOR_RUNTIME_LOGS_H
 #define PODVISOR_RUNTIME_LOGS_H
 
@@ -12,6 +12,7 @@
 #include "podvisor/base/err.h"
 #include "podvisor/model/config.h"
 #include "podvisor/runtime/context.h"
+#include "podvisor/runtime/recent.h"
 
 enum logs_stream { LOGS_STDOUT, LOGS_STDERR, LOGS_STREAMS };
 
@@ -20,9 +21,13 @@ struct logs;
 /* Writes to fd (podvisor's stdout; its file status flags are left alone, they
  * are shared with others). context->meters->logs is allocated and kept here. */
 int logs_new(struct logs **out, const struct context *c, int fd, struct err *err) MUST_CHECK;
-/* Takes another format and level after a reload. */
+/* After a reload of the world: another form, level, buffer and block; what is
+ * remembered of those that are gone is forgotten. */
 void logs_configure(struct logs *l, const struct config_log *config);
-/* Writes what the buffer holds for at most 1 s if stdout takes it, then closes. */
+/* Podvisor is about to end: takes what the workers' pipes still hold and tells
+ * what is still untold, waiting for stdout at most 1 s. */
+void logs_finish(struct logs *l);
+/* Finishes, if need be, and writes what the buffer holds within the same second; then closes. */
 void logs_free(struct logs *l);
 
 /* A line of podvisor's own. subject is the worker's (browser's, ...) name or
@@ -37,13 +42,35 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enum logs_stream stream,
 	const struct config_worker_log *config, struct err *err) MUST_CHECK;
 /* The run is over and nothing of it is left: takes what the pipes still hold, to
- * EAGAIN and not to EOF (a stranger may hold the other end), and closes them. */
+ * EAGAIN and not to EOF (a stranger may hold the other end), and closes them; at
+ * stdout's pace, so perhaps later. */
 void logs_ended(struct logs *l, uint64_t run);
 
-/* The newest `lines` remembered lines of a worker (NULL: of all), oldest first,
- * newline-terminated, into out. */
-void logs_recent(const struct logs *l, const char *name, size_t lines, struct buf *out);
-/* The last lines of a worker as plain text, for the termination log. */
+/* Which of the remembered lines. */
+struct logs_query {
+	const char *const *names; /* workers, instances, browsers; NULL-terminated; none: everybody, podvisor too */
+	const struct recent_cursor *after; /* NULL: the newest */
+	size_t lines;
+	bool plain; /* what was written, not what was logged */
+};
+
+struct logs_line {
+	int64_t wall_ms;
+	const char *thing, *name; /* "worker", "api.0"; podvisor's own: whom it is about, or "pod" and "" */
+	const char *level, *stream; /* stream NULL: podvisor's own */
+	struct span text; /* as logged, which may be several lines; without the last newline */
+};
+
+struct logs_answer {
+	struct recent_cursor next;
+	uint64_t missed;
+	bool more;
+};
+
+/* Hands them to each, oldest first. 0 or -ENOMEM. */
+int logs_recent(const struct logs *l, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
+	void *ctx, struct logs_answer *out) MUST_CHECK;
+/* The last lines of a worker as plain text (base/plain.h), in at most max_bytes, for the termination log. */
 void logs_last_words(const struct logs *l, const char *name, size_t max_bytes, struct buf *out);
 
 #endif

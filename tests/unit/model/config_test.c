@@ -581,8 +581,6 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"worker", "'lease': {'name': 'x', 'spread': true}", "workers.a.lease"},
 		{"worker", "'standby': 'warm'", "workers.a.standby"},
 		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"},
-		{"worker", "'log': {'multiline': 'x'}", "workers.a.log.multiline"},
-		{"worker", "'log': {'rate': 5}", "workers.a.log.rate"},
 		{"volume", "'purge': ['**']", "volumes.v.purge"}, {"volume", "'min_age': '1m'", "volumes.v.min_age"},
 		{"volume", "'on_full': ['browser:b']", "volumes.v.on_full"},
 		{"volume", "'high': '80%'", "volumes.v.high"}, {"volume", "'low': '10%'", "volumes.v.low"},
@@ -590,7 +588,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"browser", "'overlap': {}", "browsers.b.overlap"}, {"browser", "'drain': '1s'", "browsers.b.drain"},
 		{"browser", "'janitor': {'idle': '1m'}", "browsers.b.janitor"},
 
-		{"log", "'block': '1s'", "log.block"}, {"memory", "'high': '80%'", "memory.high"}};
+		{"memory", "'high': '80%'", "memory.high"}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[1024], extra[5][100] = {"", "", "", "", ""};
@@ -613,6 +611,24 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
+}
+
+static void what_continues_a_line_is_a_word_or_a_pattern(void **state)
+{
+	(void)state;
+	assert_one("{" W ",\n 'log': {'multiline': '^(a'}}}}", "workers.a.log.multiline",
+		"is no pattern: \"(\" is never closed (character 2)");
+	assert_one("{" W ", 'log': {'multiline': ''}}}}", "workers.a.log.multiline",
+		"is empty (expected a string that is not empty)");
+	assert_one("{" W ", 'log': {'multiline': 'x{9}{99}{99}'}}}}", "workers.a.log.multiline",
+		"is no pattern: it is too large with its repetitions written out");
+	config_release(must_parse("{" W ", 'log': {'multiline': 'java'}}}}"));
+	struct config *c =
+		must_parse("{" W ", 'log': {'multiline': '^[[:space:]]', 'rate': 5}}}, 'log': {'block': '1s'}}");
+	assert_string_equal(c->workers[0].log.multiline, "^[[:space:]]");
+	assert_int_equal(c->workers[0].log.rate, 5);
+	assert_int_equal(c->log.block, 1000);
+	config_release(c);
 }
 
 /* --- what stands for something else --- */
@@ -1369,6 +1385,7 @@ int main(void)
 		cmocka_unit_test(progress_takes_its_number_from_one_place),
 		cmocka_unit_test(restart_with_names_others_that_are_there),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
+		cmocka_unit_test(what_continues_a_line_is_a_word_or_a_pattern),
 		cmocka_unit_test(variables_files_and_dollars_are_replaced),
 		cmocka_unit_test(what_cannot_be_replaced_is_named),
 		cmocka_unit_test(no_secret_stands_in_a_mistake),

@@ -1,0 +1,50 @@
+/* origins owns who writes lines: workers' instances, browsers and podvisor
+ * itself, each with its limit, its numbers in the meters, and its recent words. */
+#ifndef PODVISOR_RUNTIME_ORIGINS_H
+#define PODVISOR_RUNTIME_ORIGINS_H
+
+#include <stdbool.h>
+
+#include "podvisor/base/rate.h"
+#include "podvisor/runtime/context.h"
+#include "podvisor/runtime/recent.h"
+
+struct origin {
+	struct recent_ring ring;
+	char name[64]; /* "": podvisor itself */
+	uint32_t slot; /* UINT32_MAX: not a worker's */
+	int sources; /* that are open */
+	struct rate rate;
+	uint64_t untold; /* lines that it has dropped and that nobody was told of */
+};
+
+struct origins {
+	const struct context *context;
+	struct recent recent;
+	struct origin *own; /* podvisor itself */
+};
+
+int origins_init(struct origins *o, const struct context *c);
+/* Frees them all, and the meters. */
+void origins_fini(struct origins *o);
+
+/* The one of that name, made if need be, with a place in the meters. NULL: out of memory. */
+struct origin *origins_get(struct origins *o, const char *name, uint32_t slot);
+/* Forgets who writes nothing any more and is not configured either. */
+void origins_forget_gone(struct origins *o);
+/* By its own name, or by that of the worker that it is an instance of. */
+bool origins_means(const struct origins *o, const struct recent_ring *ring, const char *name);
+/* Counts lines of a stream, and how many of them were dropped. */
+void origins_count(const struct origins *o, const struct origin *of, int stream, uint64_t lines, uint64_t dropped);
+
+/* The origin that a ring belongs to; and that of a node of recent.rings, where they all are. */
+static inline struct origin *origin_of(const struct recent_ring *ring)
+{
+	return LIST_ENTRY(ring, struct origin, ring);
+}
+static inline struct origin *origin_at(const struct list *node)
+{
+	return origin_of(LIST_ENTRY(node, struct recent_ring, node));
+}
+
+#endif
