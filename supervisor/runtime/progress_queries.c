@@ -54,6 +54,7 @@ static void drop(struct ask *a)
 
 static struct ask *first(struct desk *d)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was dropped is in no list any more */
 	return list_empty(&d->asks) ? NULL : LIST_ENTRY(d->asks.next, struct ask, node);
 }
 
@@ -183,10 +184,10 @@ static void open_session(struct desk *d)
 }
 
 /* The worker's own configuration names the database; by now it may be another's. */
-static struct desk *find_desk(struct progress_queries *q, const struct config_worker *config)
+static struct desk *find_desk(struct progress_queries *q, const char *database)
 {
 	for (size_t i = 0; i < q->n; i++)
-		if (strcmp(q->context->world->databases[i].config->name, config->progress.postgres) == 0)
+		if (strcmp(q->context->world->databases[i].config->name, database) == 0)
 			return &q->desks[i];
 	return NULL;
 }
@@ -205,20 +206,30 @@ static bool append(struct desk *d, const struct effect *e, const char *sql)
 	return true;
 }
 
+static void PRINTF_LIKE(3, 4) refuse(struct progress_queries *q, const struct effect *e, const char *fmt, ...)
+{
+	struct event failed = {.kind = EVENT_WORKER_PROGRESSED, .slot = e->slot, .run = e->run};
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(failed.text, sizeof(failed.text), fmt, args);
+	va_end(args);
+	loop_post(q->context->loop, &failed);
+}
+
 /* A database that is down is not asked: its own watch finds out when it is back. */
 void progress_queries_do(struct progress_queries *q, const struct effect *e)
 {
-	const struct config_worker *config = q->context->world->workers[e->slot].config;
-	struct desk *d = find_desk(q, config);
-	struct event failed = {.kind = EVENT_WORKER_PROGRESSED, .slot = e->slot, .run = e->run};
-	const struct database *database = d ? &q->context->world->databases[d->slot] : NULL;
-	if (!database || !database_is_available(database))
-		snprintf(failed.text, sizeof(failed.text), "postgres:%s is %s", config->progress.postgres,
-			database ? database_state_name(database->state) : "not configured");
-	else if (!append(d, e, config->progress.sql))
-		snprintf(failed.text, sizeof(failed.text), "out of memory");
-	if (failed.text[0])
-		loop_post(q->context->loop, &failed);
+	const struct config_progress *wanted = &q->context->world->workers[e->slot].config->progress;
+	struct desk *d = find_desk(q, wanted->postgres);
+	if (!d) {
+		refuse(q, e, "postgres:%s is not configured", wanted->postgres);
+		return;
+	}
+	const struct database *database = &q->context->world->databases[d->slot];
+	if (!database_is_available(database))
+		refuse(q, e, "postgres:%s is %s", wanted->postgres, database_state_name(database->state));
+	else if (!append(d, e, wanted->sql))
+		refuse(q, e, "out of memory");
 	else if (!d->session)
 		open_session(d);
 	else
