@@ -607,7 +607,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	assert_one("{'postgres': {'p': {'dsn': 'host=h', 'max_transaction_age': '1m'}}}",
 		"postgres.p.max_transaction_age", "is not available in this version");
 	/* Its type is looked at nevertheless. */
-	assert_one("{'log': {'block': 5}}", "log.block", "is a number (expected " A_DURATION ")");
+	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\", \"warm\")");
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
