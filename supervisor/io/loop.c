@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -158,21 +159,32 @@ static void do_nothing(uv_work_t *work)
 	(void)work;
 }
 
-/* libuv makes its threads when it gets the first work, and aborts when it cannot. At the start that is a sentence;
- * later, when workers have used up what the pod may have of processes, it would be podvisor's death. */
-int loop_open_pool(struct loop *l, struct err *err)
+static int make_threads(struct loop *l, size_t n)
 {
 	uv_work_t first;
-	size_t n = pool_size();
 	int rc = try_threads(n);
 	rc = rc ? rc : uv_queue_work(&l->uv, &first, do_nothing, NULL);
 	if (rc < 0)
-		return err_set(err, rc, "no room for %zu threads: %s", n, strerror(-rc));
+		return rc;
 	uv_prepare_stop(&l->prepare);
 	uv_check_stop(&l->check);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	start_turns(l);
 	return 0;
+}
+
+/* libuv makes its threads when it gets the first work, and aborts when it cannot. At the start that is a sentence;
+ * later, when workers have used up what the pod may have of processes, it would be podvisor's death. The threads
+ * inherit a full mask: a signal for podvisor that went to one of them, SIGCHLD for instance, would be lost. */
+int loop_open_pool(struct loop *l, struct err *err)
+{
+	sigset_t all, mask;
+	size_t n = pool_size();
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	int rc = make_threads(l, n);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return rc < 0 ? err_set(err, rc, "no room for %zu threads: %s", n, strerror(-rc)) : 0;
 }
 
 /* ---- turning ---- */
