@@ -1,8 +1,11 @@
 /* The real libuv loop: in which order, how often and when the consumer is called. */
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -364,6 +367,45 @@ static void the_clocks_tell_milliseconds(void **state)
 	assert_true(wall < INT64_C(9999999999999));
 }
 
+/* Of a thread of ours (proc(5)). */
+static unsigned long long mask_of(const char *thread)
+{
+	char path[64], line[256];
+	unsigned long long mask = 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "SigBlk: %llx", &mask) == 1)
+			break;
+	fclose(file);
+	return mask;
+}
+
+static void the_threads_of_the_pool_are_there_at_once_and_take_no_signal(void **state)
+{
+	struct bench *b = *state;
+	struct err err;
+	int others = 0;
+	char self[16];
+	snprintf(self, sizeof(self), "%d", getpid());
+	unsigned long long before = mask_of(self);
+	assert_int_equal(loop_open_pool(&b->loop, &err), 0);
+	assert_int_equal(mask_of(self), before);
+	assert_int_equal(b->turns, 0);
+	DIR *dir = opendir("/proc/self/task");
+	assert_non_null(dir);
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid())
+			continue;
+		others++;
+		assert_true(mask_of(entry->d_name) & (1ULL << (SIGCHLD - 1)));
+		assert_true(mask_of(entry->d_name) & (1ULL << (SIGTERM - 1)));
+	}
+	closedir(dir);
+	assert_true(others >= 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static int done; /* jobs of the pool that were told to be done */
@@ -409,6 +451,7 @@ int main(void)
 		TEST(a_wish_outlives_a_storm_of_events),
 		TEST(lag_is_the_time_not_spent_waiting),
 		TEST(the_clocks_tell_milliseconds),
+		TEST(the_threads_of_the_pool_are_there_at_once_and_take_no_signal),
 		cmocka_unit_test(what_the_pool_is_still_at_is_told_before_the_loop_goes),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
