@@ -360,13 +360,11 @@ static void on_signal(uv_signal_t *handle, int signum)
 	}
 }
 
-/* All that anybody may want to pass on; and SIGCHLD before there is any thread: one that had it unblocked would take it
- * from the reaper's descriptor, and as it is ignored by default, nobody would hear of the end. */
+/* All that anybody may want to pass on. */
 static void hold_signals(void)
 {
 	sigset_t set;
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
 	for (int signum = 1; signum < _NSIG; signum++)
 		if (!(KEPT_SIGNALS & BIT(signum)))
 			sigaddset(&set, signum);
