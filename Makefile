@@ -128,7 +128,7 @@ format: ## Reformat every C file
 format-check: ## Fail when a C file is not formatted
 	clang-format --dry-run --Werror $(C_FILES)
 CPPCHECK := cppcheck -q -j$(JOBS) --std=c11 $(CPPFLAGS) --enable=warning,performance,portability --inline-suppr \
-	--suppress=zerodivcond --suppress=ctuuninitvar --error-exitcode=1
+	--library=tests/tools/cppcheck.cfg --suppress=zerodivcond --suppress=ctuuninitvar --error-exitcode=1
 tidy-all: tidy-files
 	@mkdir -p $(BUILD)/cppcheck
 	$(CPPCHECK) --cppcheck-build-dir=$(BUILD)/cppcheck supervisor
