@@ -45,7 +45,8 @@ static void what_should_match_does_and_nothing_else(void **state)
 		{"^[\\w.]+$", "a.b_1", "a-b"}, {"^[\\\\d]$", "\\", "7"}, {"\\t", "\t", "t"}, {"^[\\t]$", "\t", "t"},
 		{"\\{\\}", "{}", "{"}, {"\xc3\xbc+$", "x\xc3\xbc\xc3\xbc", "\xc3\xbc\xbc"}, {"(a*)*b", "aab", "aac"},
 		{"(a*)+$", "", "\1"}, {"^((a|b)*c){2}$", "abcc", "abc"}, {"^(^a)", "a", "b"},
-		{"[[:space:][:punct:]]", "a;", "ab"}, {"^[[:alpha:]_]+:", "Key_x:", "1:"}, {"x{0,2}$", "", "\1"}};
+		{"[[:space:][:punct:]]", "a;", "ab"}, {"^[[:alpha:]_]+:", "Key_x:", "1:"}, {"x{0,2}$", "", "\1"},
+		{"$", "abc", "\1"}, {"^(b|$)|$", "abc", "\1"}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		if (!matches(cases[i].pattern, (struct span){cases[i].yes, strlen(cases[i].yes)}))
