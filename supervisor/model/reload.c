@@ -30,8 +30,6 @@ static int check_reloadable(const struct config *a, const struct config *b, stru
 	const char *name;
 	if (!same_text(a->instance, b->instance))
 		return err_set(err, -ENOTSUP, "instance: it cannot change while podvisor runs");
-	if (a->log.buffer_bytes != b->log.buffer_bytes)
-		return err_set(err, -ENOTSUP, "log.buffer: it cannot change while podvisor runs");
 	if (!same_text(a->control.listen, b->control.listen) || !same_text(a->control.socket, b->control.socket))
 		return err_set(err, -ENOTSUP, "control: its addresses cannot change while podvisor runs");
 	if ((name = changed_volumes(a, b)))

@@ -534,8 +534,8 @@ static void a_reload_that_cannot_be_done_changes_nothing(void **state)
 static void no_key_is_ignored_by_a_reload(void **state)
 {
 	(void)state;
-	static const char *const refused[] = {"\"instance\":\"other\"", "\"log\":{\"buffer\":\"8Mi\"}",
-		"\"control\":{\"listen\":\"none\"}", "\"control\":{\"socket\":\"/x\"}"};
+	static const char *const refused[] = {
+		"\"instance\":\"other\"", "\"control\":{\"listen\":\"none\"}", "\"control\":{\"socket\":\"/x\"}"};
 	struct world *w = world_of("{\"instance\":\"i\"}");
 	char text[128];
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
