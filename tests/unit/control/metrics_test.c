@@ -101,6 +101,40 @@ static void a_job_shows_when_it_is_due_and_what_it_missed(void **state)
 	has("\npodvisor_worker_last_success_timestamp_seconds{worker=\"report\"} 1700000000.5\n");
 }
 
+static void log_lines_are_those_of_the_worker_that_has_the_slot(void **state)
+{
+	(void)state;
+	struct log_meter log = {.worker = "api", .lines = {7, 2}};
+	scrape();
+	has("\npodvisor_worker_log_lines_total{worker=\"api\",stream=\"stdout\"} 0\n");
+	meters.logs = &log;
+	meters.n_logs = 1;
+	scrape();
+	has("\npodvisor_worker_log_lines_total{worker=\"api\",stream=\"stdout\"} 7\n");
+	has("\npodvisor_worker_log_lines_total{worker=\"api\",stream=\"stderr\"} 2\n");
+	snprintf(log.worker, sizeof(log.worker), "before");
+	scrape();
+	has("\npodvisor_worker_log_lines_total{worker=\"api\",stream=\"stdout\"} 0\n");
+	lacks("\"before\"");
+}
+
+static void dropped_lines_tell_why(void **state)
+{
+	(void)state;
+	struct log_meter log = {.worker = "api", .dropped = 5};
+	meters.logs = &log;
+	meters.n_logs = 1;
+	meters.log_dropped_lines = 3;
+	scrape();
+	has("\npodvisor_worker_log_dropped_lines_total{reason=\"stdout\"} 3\n");
+	lacks("reason=\"rate\"");
+	struct config_worker limited = api;
+	limited.log.rate = 10;
+	workers[0].config = &limited;
+	scrape();
+	has("\npodvisor_worker_log_dropped_lines_total{worker=\"api\",reason=\"rate\"} 5\n");
+}
+
 static void what_is_not_known_has_no_sample_and_no_family(void **state)
 {
 	(void)state;
@@ -189,6 +223,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_worker_shows_its_state_and_its_counters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_job_shows_when_it_is_due_and_what_it_missed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			log_lines_are_those_of_the_worker_that_has_the_slot, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(dropped_lines_tell_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_sample_and_no_family, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_measured_is_shown_also_when_it_is_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_database_that_does_not_answer_shows_nothing_stale, set_up, tear_down),
