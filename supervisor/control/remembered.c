@@ -8,7 +8,7 @@
 #include "podvisor/base/json.h"
 #include "podvisor/base/wall.h"
 
-#define LINES_DEFAULT 100
+enum { LINES_DEFAULT = 100, LINES_AFTER_DEFAULT = 2000 };
 
 /* "SEQ-TOTAL", which is nobody's business but ours. */
 static bool read_cursor(const char *text, struct recent_cursor *out)
@@ -30,14 +30,14 @@ static void put_text(void *ctx, const struct logs_line *line)
 	buf_putc(out, '\n');
 }
 
+/* name: with its quotes and colon. */
 static void put_field(struct buf *out, const char *name, const char *value)
 {
-	buf_printf(out, "\"%s\":", name);
+	buf_puts(out, name);
 	if (value)
 		json_put_string(out, value, strlen(value));
 	else
 		buf_puts(out, "null");
-	buf_putc(out, ',');
 }
 
 static void put_json(void *ctx, const struct logs_line *line)
@@ -45,13 +45,14 @@ static void put_json(void *ctx, const struct logs_line *line)
 	struct buf *out = ctx;
 	char time[WALL_SIZE];
 	wall_format(line->wall_ms, time);
-	buf_puts(out, out->data[out->len - 1] == '[' ? "{" : ",{");
-	put_field(out, "time", time);
-	put_field(out, "thing", line->thing);
-	put_field(out, "name", line->name);
-	put_field(out, "stream", line->stream);
-	put_field(out, "level", line->level);
-	buf_puts(out, "\"line\":");
+	if (out->data[out->len - 1] != '[')
+		buf_putc(out, ',');
+	put_field(out, "{\"time\":", time);
+	put_field(out, ",\"thing\":", line->thing);
+	put_field(out, ",\"name\":", line->name);
+	put_field(out, ",\"stream\":", line->stream);
+	put_field(out, ",\"level\":", line->level);
+	buf_puts(out, ",\"line\":");
 	json_put_string(out, line->text.at, line->text.len);
 	buf_putc(out, '}');
 }
@@ -75,7 +76,7 @@ void remembered_answer(
 	struct recent_cursor after;
 	const char *cursor = query_find(q, "after");
 	bool json = cursor || query_is_set(q, "json");
-	int64_t lines, most = cursor ? REMEMBERED_LINES_MAX : LINES_DEFAULT;
+	int64_t lines, most = cursor ? LINES_AFTER_DEFAULT : LINES_DEFAULT;
 	if (query_number(q, "lines", 0, REMEMBERED_LINES_MAX, most, &lines, &err) < 0) {
 		answer_error(a, 400, "%s", err.text);
 		return;

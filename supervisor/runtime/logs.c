@@ -545,8 +545,9 @@ static struct span as_logged(
 static void show(const struct logs *l, const struct recent_message *m, bool plain, struct buf *rendered,
 	void (*each)(void *ctx, const struct logs_line *line), void *ctx)
 {
-	char subject[64];
-	snprintf(subject, sizeof(subject), "%.*s", (int)m->subject.len, m->subject.at);
+	char subject[64] = "";
+	if (m->subject.len && m->subject.len < sizeof(subject))
+		memcpy(subject, m->subject.at, m->subject.len);
 	struct logs_line line = {.wall_ms = m->meta.wall_ms,
 		.thing = field_of((enum thing)m->meta.field),
 		.name = m->meta.stream == LOGS_STREAMS ? subject : m->ring->name,

@@ -210,7 +210,7 @@ static size_t choose(const struct recent_query *q, const struct recent_message *
 }
 
 /* What this life of podvisor has not given is of an earlier one: such a reader has seen nothing of this. */
-static struct recent_cursor begin_at(const struct recent *r, const struct recent_query *q)
+static struct recent_cursor go_on_at(const struct recent *r, const struct recent_query *q)
 {
 	bool ours = q->after && q->after->seq >= r->first_seq && q->after->seq <= r->last_seq;
 	return ours ? *q->after : (struct recent_cursor){0};
@@ -230,21 +230,43 @@ static void fill(const struct recent *r, const struct recent_query *q, uint64_t 
 			.seq = chosen ? out->messages[chosen - 1].seq : from.seq, .total = total - (n - chosen)};
 }
 
+/* Of all that q wants: how many there ever were, and how many are newer than seq. */
+static void count_wanted(
+	const struct recent *r, const struct recent_query *q, uint64_t seq, uint64_t *total, size_t *newer)
+{
+	*total = 0;
+	*newer = 0;
+	LIST_EACH (at, &r->rings) {
+		const struct recent_ring *ring = LIST_ENTRY(at, struct recent_ring, node);
+		if (!q->wanted(q->ctx, ring))
+			continue;
+		*total += ring->total;
+		*newer += count_newer(ring, seq);
+	}
+}
+
+/* The newest are looked for among the last numbers first: all would be tens of thousands, to be sorted for a few. */
+static uint64_t begin_at(const struct recent *r, const struct recent_query *q, uint64_t *total, size_t *newer)
+{
+	uint64_t all = r->last_seq - r->first_seq, back = q->max < all ? q->max : all;
+	for (;; back = back * 4 + 64 < all ? back * 4 + 64 : all) {
+		count_wanted(r, q, r->last_seq - back, total, newer);
+		if (*newer >= q->max || back == all)
+			return r->last_seq - back;
+	}
+}
+
 int recent_list(const struct recent *r, const struct recent_query *q, struct recent_list *out)
 {
 	uint64_t total = 0;
-	size_t room = 0, n = 0;
+	size_t newer = 0, n = 0;
+	struct recent_cursor from = go_on_at(r, q);
 	*out = (struct recent_list){0};
-	LIST_EACH (at, &r->rings) {
-		const struct recent_ring *ring = LIST_ENTRY(at, struct recent_ring, node);
-		total += q->wanted(q->ctx, ring) ? ring->total : 0;
-	}
-	struct recent_cursor from = begin_at(r, q);
-	LIST_EACH (at, &r->rings) {
-		const struct recent_ring *ring = LIST_ENTRY(at, struct recent_ring, node);
-		room += q->wanted(q->ctx, ring) ? count_newer(ring, from.seq) : 0;
-	}
-	out->messages = calloc(room + 1, sizeof(*out->messages));
+	if (q->after)
+		count_wanted(r, q, from.seq, &total, &newer);
+	else
+		from.seq = begin_at(r, q, &total, &newer);
+	out->messages = calloc(newer + 1, sizeof(*out->messages));
 	if (!out->messages)
 		return -ENOMEM;
 	LIST_EACH (at, &r->rings) {

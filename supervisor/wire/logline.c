@@ -8,6 +8,7 @@
 
 enum {
 	HEAD_MAX = 1024,
+	HEAD_USUAL = 120,
 	STAMP = sizeof("{\"ts\":\"") - 1, /* where the time stands in a head */
 	HAS_ANY = 1 << LOGLINE_PARTS, /* of fields */
 };
@@ -36,6 +37,7 @@ int logline_head_init(struct logline_head *h, const struct logline *meta)
 	*h = (struct logline_head){.meta = *meta};
 	wall_format(0, ts);
 	buf_init(&h->text, HEAD_MAX);
+	buf_reserve(&h->text, HEAD_USUAL);
 	buf_putc(&h->text, '{');
 	put_part(h, LOGLINE_TS, "ts", ts);
 	put_part(h, LOGLINE_LEVEL, "level", meta->level);

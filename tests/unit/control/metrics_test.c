@@ -223,8 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_worker_shows_its_state_and_its_counters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_job_shows_when_it_is_due_and_what_it_missed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			log_lines_are_those_of_the_worker_that_has_the_slot, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(log_lines_are_those_of_the_worker_that_has_the_slot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dropped_lines_tell_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_sample_and_no_family, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_measured_is_shown_also_when_it_is_zero, set_up, tear_down),
