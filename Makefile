@@ -23,9 +23,10 @@ LINK_cli := cli runtime io model wire base
 LINK_ALL := cli control runtime io model wire base
 PURE := base wire model
 
-PACKAGES := libuv libpq libcurl jansson libwebsockets
+PACKAGES := libuv libpq libcurl jansson libwebsockets libpcre2-8
 PC_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 PC_LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
+PURE_LIBS := -ljansson -lpcre2-8
 CMOCKA_LIBS := -lcmocka
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -166,7 +167,7 @@ $(BUILD)/lib$1.a: $(call objects,$1) $(wildcard supervisor/$1)
 $(BUILD)/tests/unit/$1/%_test: tests/unit/$1/%_test.c $(call libs,$(LINK_$1))
 	@mkdir -p $$(@D)
 	$$(COMPILE) $$< -o $$@ -pie $$(LDFLAGS) $(call libs,$(LINK_$1)) $$(CMOCKA_LIBS) \
-	$(if $(filter $1,$(PURE)),-ljansson,$$(PC_LIBS))
+	$(if $(filter $1,$(PURE)),$(PURE_LIBS),$$(PC_LIBS))
 endef
 $(foreach r,$(ROOMS),$(eval $(call ROOM,$r)))
 
@@ -201,7 +202,7 @@ $(BUILD)/podvisor-shim: $(SHIM_SOURCES:supervisor/%.c=$(BUILD)/static/%.o)
 
 $(BUILD)/tests/sim/sim: $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(wildcard tests/sim/*.c)) $(call libs,$(LINK_model))
 	@mkdir -p $(@D)
-	$(LINK) $(filter %.o,$^) $(call libs,$(LINK_model)) -o $@ $(CMOCKA_LIBS) -ljansson
+	$(LINK) $(filter %.o,$^) $(call libs,$(LINK_model)) -o $@ $(CMOCKA_LIBS) $(PURE_LIBS)
 $(BUILD)/tests/integration/%_test: tests/integration/%_test.c $(SUPPORT) $(LIBS)
 	@mkdir -p $(@D)
 	$(COMPILE) $< -o $@ $(SUPPORT) -pie $(LDFLAGS) $(LIBS) $(CMOCKA_LIBS) $(PC_LIBS)
@@ -219,6 +220,6 @@ $(BUILD)/bench/%: tests/bench/%.c tests/bench/stamp.h
 fuzzers: $(FUZZERS)
 $(BUILD)/tests/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $(call libs,$(LINK_model))
 	@mkdir -p $(@D)
-	$(COMPILE) -fsanitize=fuzzer $< -o $@ -pie $(filter %.a,$^) -ljansson
+	$(COMPILE) -fsanitize=fuzzer $< -o $@ -pie $(filter %.a,$^) $(PURE_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

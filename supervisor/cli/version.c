@@ -1,6 +1,8 @@
 #include "podvisor/cli/version.h"
 
 #include <jansson.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -84,11 +86,21 @@ static void ask_jansson(char out[TEXT_MAX], struct err *err)
 	snprintf(out, TEXT_MAX, "%s", jansson_version_str());
 }
 
+/* "10.42 2022-12-11" */
+static void ask_pcre2(char out[TEXT_MAX], struct err *err)
+{
+	char text[TEXT_MAX] = "";
+	(void)err;
+	if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) <= TEXT_MAX)
+		pcre2_config(PCRE2_CONFIG_VERSION, text);
+	snprintf(out, TEXT_MAX, "%.*s", (int)strcspn(text, " "), text);
+}
+
 static const struct {
 	const char *name;
 	void (*ask)(char out[TEXT_MAX], struct err *err);
 } libraries[] = {{"libuv", ask_libuv}, {"libpq", ask_libpq}, {"libcurl", ask_curl}, {"jansson", ask_jansson},
-	{"libwebsockets", ask_websockets}};
+	{"libwebsockets", ask_websockets}, {"pcre2", ask_pcre2}};
 enum { N_LIBRARIES = sizeof(libraries) / sizeof(libraries[0]) };
 
 const char *version_text(void)

@@ -334,7 +334,7 @@ static const struct config_key worker_log_keys[] = {
 			"told."),
 	KEY("multiline", STRING, config_worker_log, multiline, NULL,
 		.text = "What continues the line before and is joined to it: `java`, `python`, `go` and `node` know "
-			"their stack traces; else a pattern (POSIX extended regular expression)."),
+			"their stack traces; else a pattern (Perl-compatible regular expression)."),
 	{0},
 };
 static const struct config_section section_worker_log = {

@@ -253,7 +253,7 @@ def test_options_and_names_may_be_mixed(canned):
 def test_version_names_the_libraries():
     done = cli("version")
     assert done.code == 0
-    for name in "libuv", "libpq", "libcurl", "jansson", "libwebsockets":
+    for name in "libuv", "libpq", "libcurl", "jansson", "libwebsockets", "pcre2":
         assert re.search(rf"^{name}: \d+\.\d+", done.out, re.M), done
     assert re.match(r"podvisor \S+\nbuild: (gcc|clang) ", done.out)
     assert cli("--version").out == done.out

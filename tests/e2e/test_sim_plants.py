@@ -171,7 +171,7 @@ class Workshop:
 
     def link(self, out, instead=None, by=None):
         objects = [str(by if source == instead else self.object_of(source)) for source in self.sources]
-        code, text = self.run(os.environ.get("CC", "gcc"), *objects, "-o", str(out), "-lcmocka", "-ljansson", "-lm")
+        code, text = self.run(os.environ.get("CC", "gcc"), *objects, "-o", str(out), "-lcmocka", "-ljansson", "-lpcre2-8", "-lm")
         assert code == 0, text
         return out
 

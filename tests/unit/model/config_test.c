@@ -617,11 +617,11 @@ static void what_continues_a_line_is_a_word_or_a_pattern(void **state)
 {
 	(void)state;
 	assert_one("{" W ",\n 'log': {'multiline': '^(a'}}}}", "workers.a.log.multiline",
-		"is no pattern: \"(\" is never closed (character 2)");
+		"is no pattern: missing closing parenthesis (character 4)");
 	assert_one("{" W ", 'log': {'multiline': ''}}}}", "workers.a.log.multiline",
 		"is empty (expected a string that is not empty)");
-	assert_one("{" W ", 'log': {'multiline': 'x{9}{99}{99}'}}}}", "workers.a.log.multiline",
-		"is no pattern: it is too large with its repetitions written out");
+	assert_one("{" W ", 'log': {'multiline': '((x|y){99}){999}'}}}}", "workers.a.log.multiline",
+		"is no pattern: regular expression is too large (character 17)");
 	config_release(must_parse("{" W ", 'log': {'multiline': 'java'}}}}"));
 	struct config *c =
 		must_parse("{" W ", 'log': {'multiline': '^[[:space:]]', 'rate': 5}}}, 'log': {'block': '1s'}}");

@@ -88,7 +88,7 @@ static void other_text_is_a_pattern(void **state)
 	assert_false(logline_join_continues(p, SPAN("\tat x")));
 	pattern_free(p);
 	assert_true(logline_join_new(&p, "^(java", &err) < 0);
-	assert_string_equal(err.text, "\"(\" is never closed (character 2)");
+	assert_string_equal(err.text, "missing closing parenthesis (character 7)");
 }
 
 static void only_the_front_of_a_line_is_looked_at(void **state)
