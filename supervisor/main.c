@@ -39,7 +39,7 @@
 #include "podvisor/runtime/volumes.h"
 #include "podvisor/runtime/workers.h"
 
-enum { EXIT_DEFECT = 70, EXIT_CONFIG = 78 };
+enum { EXIT_DEFECT = 70, EXIT_NEVER_STARTED = 78 };
 
 #define BIT(signum) (1ULL << ((signum)-1))
 
@@ -325,20 +325,29 @@ static void end_output(void *ctx, uint64_t run)
 
 /* ---- signals ---- */
 
+static void tell_running(
+	struct pod *pod, enum thing thing, const char *name, const char *state, int pid, const char *reason)
+{
+	char process[32] = "";
+	if (pid > 0)
+		snprintf(process, sizeof(process), ", pid %d", pid);
+	logs_say(pod->logs, LOG_WARN, thing, name, "state: %s%s: %s", state, process, reason);
+}
+
 static void tell_state(struct pod *pod)
 {
 	const struct world *w = pod->world;
 	logs_say(pod->logs, LOG_WARN, THING_POD, "", "state: drain %s", drain_state_name(w->drain.state));
 	for (size_t i = 0; i < w->n_workers; i++)
 		if (w->workers[i].config)
-			logs_say(pod->logs, LOG_WARN, THING_WORKER, w->workers[i].name, "state: %s, pid %d: %s",
-				worker_state_name(w->workers[i].state), w->workers[i].pid, w->workers[i].reason);
+			tell_running(pod, THING_WORKER, w->workers[i].name, worker_state_name(w->workers[i].state),
+				w->workers[i].pid, w->workers[i].reason);
 	for (size_t i = 0; i < w->n_databases; i++)
 		logs_say(pod->logs, LOG_WARN, THING_POSTGRES, w->databases[i].config->name, "state: %s: %s",
 			database_state_name(w->databases[i].state), w->databases[i].text);
 	for (size_t i = 0; i < w->n_browsers; i++)
-		logs_say(pod->logs, LOG_WARN, THING_BROWSER, w->browsers[i].config->name, "state: %s, pid %d: %s",
-			browser_state_name(w->browsers[i].state), w->browsers[i].pid, w->browsers[i].reason);
+		tell_running(pod, THING_BROWSER, w->browsers[i].config->name, browser_state_name(w->browsers[i].state),
+			w->browsers[i].pid, w->browsers[i].reason);
 	for (size_t i = 0; i < w->n_volumes; i++)
 		logs_say(pod->logs, LOG_WARN, THING_VOLUME, w->volumes[i].config->name, "state: %s",
 			volume_state_name(w->volumes[i].state));
@@ -439,6 +448,16 @@ static int open_control(struct pod *pod, const struct config *config, struct err
 	return control_new(&pod->control, &pod->loop, config->control.listen, pod->socket_path, &port, err);
 }
 
+/* Now, when somebody still looks, and not with the last words. */
+static void check_termination(struct pod *pod)
+{
+	const char *path = pod->world->config->shutdown.termination_log;
+	struct err err;
+	if (path && termination_check(path, &err) < 0)
+		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "termination-log",
+			"the termination log cannot be written: %s", err.text);
+}
+
 static int open_pod(struct pod *pod, struct config *config, struct err *err)
 {
 	uint64_t seed = 0;
@@ -478,6 +497,7 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	if (!pod->config_path)
 		terminal_give_up();
 	open_signals(pod);
+	check_termination(pod);
 	return open_control(pod, config, err);
 }
 
@@ -496,7 +516,7 @@ static void write_termination(struct pod *pod)
 	buf_init(&text, 64 << 10);
 	if (w->death[0])
 		buf_printf(&text, "podvisor ended with code %d: ", w->exit_code);
-	put_sentence(&text, w->death[0] ? w->death : "podvisor ended in order");
+	put_sentence(&text, w->death[0] ? w->death : drain_ending(&w->drain));
 	if (w->drain.summary[0]) {
 		buf_puts(&text, "drain: ");
 		put_sentence(&text, w->drain.summary);
@@ -548,7 +568,7 @@ static int supervise(const char *config_path, struct config *config)
 	pod->config_path = config_path;
 	plan_init(&pod->plan);
 	int rc = open_pod(pod, config, &err);
-	int code = EXIT_DEFECT;
+	int code = EXIT_NEVER_STARTED;
 	if (rc < 0) {
 		fprintf(stderr, "podvisor: %s\n", err.text);
 	} else {
@@ -595,7 +615,7 @@ static int run(const struct cli_run *wanted)
 		return wanted->command       ? EXIT_DEFECT
 		       : is_pending(SIGTERM) ? 128 + SIGTERM
 		       : is_pending(SIGINT)  ? 128 + SIGINT
-					     : EXIT_CONFIG;
+					     : EXIT_NEVER_STARTED;
 	int code = supervise(wanted->config, config);
 	config_release(config);
 	return code;

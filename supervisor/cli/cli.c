@@ -119,7 +119,7 @@ int cli_main(int argc, char **argv, int (*run)(const struct cli_run *wanted))
 	const char *name = argv[1];
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";
-	if (strcmp(name, "--version") == 0)
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
 		name = "version";
 	const struct command *c = commands_find(name);
 	if (!c) {

@@ -124,7 +124,7 @@ static int take(struct options *out, int id, const char *value)
 		return -1;
 	}
 	if (id == OPTION_CONFIG)
-		out->config = value;
+		out->config = strcmp(value, "-") == 0 ? "/dev/stdin" : value;
 	if (id == OPTION_SOCKET)
 		out->socket = value;
 	if (id == OPTION_COLOR)

@@ -252,7 +252,7 @@ void api_reload(const struct api_call *c)
 	if (rc == 0)
 		answer_json(c->answer, 200, json_pack("{s:o,s:b}", "changes", lines_of(&lines), "dry_run", dry_run));
 	else
-		answer_json(c->answer, rc == -ENOTSUP ? 409 : 422,
+		answer_json(c->answer, rc == -ENOTSUP || rc == -EBUSY ? 409 : 422,
 			json_pack("{s:o,s:o}", "error", answer_string(err.text), "mistakes", lines_of(&lines)));
 	buf_fini(&lines);
 }

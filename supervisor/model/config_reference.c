@@ -67,6 +67,7 @@ static void put_type(struct buf *out, const struct config_key *key)
 	};
 	static const char *const syntaxes[CONFIG_SYNTAX_COUNT] = {
 		[CONFIG_PATH] = "path",
+		[CONFIG_SOCKET] = "path",
 		[CONFIG_ADDRESS] = "address",
 		[CONFIG_TARGET] = "address or `unix:PATH`",
 		[CONFIG_URL] = "URL",

@@ -46,7 +46,7 @@ static const struct config_word words_forwarded[] = {{.word = "append"}, {.word 
 static const struct config_key control_keys[] = {
 	KEY("listen", STRING, config_control, listen, "0.0.0.0:9400", .syntax = CONFIG_ADDRESS, WORD("none", 0),
 		.text = "Address of probes, metrics, API and dashboard; `none` keeps only the Unix socket."),
-	KEY("socket", STRING, config_control, socket, "/run/podvisor/control.sock", .syntax = CONFIG_PATH,
+	KEY("socket", STRING, config_control, socket, "/run/podvisor/control.sock", .syntax = CONFIG_SOCKET,
 		.text = "Unix socket that the commands talk to."),
 	KEY("token", STRING, config_control, token, NULL, .secret = true,
 		.text = "Bearer token that allows actions over TCP; without it they are possible on the Unix socket "
@@ -81,7 +81,9 @@ static const struct config_key shutdown_keys[] = {
 			"and tells what it left, whatever hangs."),
 	KEY("termination_log", STRING, config_shutdown, termination_log, "/dev/termination-log", .syntax = CONFIG_PATH,
 		WORD("none", 0),
-		.text = "File that is told why the pod ended, in at most 4096 bytes; `none` writes nothing."),
+		.text = "File that is told why the pod ended, in at most 4096 bytes; made if it is not there, but for "
+			"the "
+			"default, which the kubelet makes. `none` writes nothing."),
 	{0},
 };
 static const struct config_section section_shutdown = {

@@ -38,6 +38,7 @@ enum config_syntax {
 	CONFIG_TEXT, /* anything but nothing */
 	CONFIG_ANYTHING, /* even nothing */
 	CONFIG_PATH, /* absolute */
+	CONFIG_SOCKET, /* an absolute path that fits into a Unix address */
 	CONFIG_ADDRESS, /* host:port */
 	CONFIG_TARGET, /* host:port or unix:PATH */
 	CONFIG_URL, /* http or https */

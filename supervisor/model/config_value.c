@@ -240,6 +240,12 @@ static bool fits_path(const char *text)
 	return text[0] == '/';
 }
 
+/* sun_path of sockaddr_un, with its NUL. */
+static bool fits_socket(const char *text)
+{
+	return fits_path(text) && strlen(text) <= 107;
+}
+
 static bool is_port(const char *text)
 {
 	size_t n = strspn(text, "0123456789");
@@ -275,7 +281,7 @@ static bool fits_address(const char *text)
 
 static bool fits_target(const char *text)
 {
-	return strncmp(text, "unix:", 5) == 0 ? fits_path(text + 5) && is_visible(text) : fits_address(text);
+	return strncmp(text, "unix:", 5) == 0 ? fits_socket(text + 5) && is_visible(text) : fits_address(text);
 }
 
 static bool fits_url(const char *text)
@@ -348,8 +354,9 @@ static const struct {
 	[CONFIG_TEXT] = {fits_text, "a string that is not empty", "."},
 	[CONFIG_ANYTHING] = {fits_anything, "a string", NULL},
 	[CONFIG_PATH] = {fits_path, "an absolute path", "^/" OR_VARIABLE},
+	[CONFIG_SOCKET] = {fits_socket, "an absolute path of at most 107 bytes", "^/" OR_VARIABLE},
 	[CONFIG_ADDRESS] = {fits_address, "HOST:PORT, for instance \"127.0.0.1:3000\"", ":[0-9]+$" OR_VARIABLE},
-	[CONFIG_TARGET] = {fits_target, "HOST:PORT or unix:PATH, for instance \"127.0.0.1:3000\"",
+	[CONFIG_TARGET] = {fits_target, "HOST:PORT or unix:PATH (at most 107 bytes), for instance \"127.0.0.1:3000\"",
 		"^unix:/|:[0-9]+$" OR_VARIABLE},
 	[CONFIG_URL] = {fits_url, "a URL, for instance \"http://127.0.0.1:3000/healthz\"", "^https?://." OR_VARIABLE},
 	[CONFIG_PREFIX] = {fits_prefix, "a path that begins with \"/\", without \"?\" and \"#\"", "^/" OR_VARIABLE},

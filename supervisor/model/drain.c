@@ -261,7 +261,8 @@ static void plan_draining(struct drain *d, const struct config *config, ms_t sto
 		enter(d, DRAIN_STOPPING, t, "%s", "the workers that outlive the drain stop now");
 	else if (d->hurried || clock_due(d->phase_until, t->now))
 		enter(d, DRAIN_STOPPING, t, "%s, although connections are still open",
-			d->hurried ? "a second signal asked for it" : "the drain's share of the budget is over");
+			!d->hurried || d->overdue ? "the drain's share of the budget is over"
+						  : "a second signal asked for it");
 }
 
 static void plan_stopping(struct drain *d, const struct config *config, bool busy, struct turn *t)
@@ -284,9 +285,26 @@ static void enforce_deadline(struct drain *d, struct turn *t)
 		return;
 	}
 	d->signals = 3;
-	d->hurried = true;
+	d->hurried = d->overdue = true;
 	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "overdue",
 		"shutdown.deadline is nearly over: everything that still runs is killed");
+}
+
+const char *drain_haste(const struct drain *d)
+{
+	if (d->signals < 3)
+		return NULL;
+	return d->overdue ? "shutdown.deadline is nearly over" : "a third signal asked for it";
+}
+
+const char *drain_ending(const struct drain *d)
+{
+	if (d->overdue)
+		return "podvisor ended: shutdown.deadline was nearly over, and what still ran was killed";
+	if (d->signals >= 3)
+		return "podvisor ended at once: a third signal asked for it, and what still ran was killed";
+	return d->hurried ? "podvisor ended in order, without what remained of the drain: a second signal asked for it"
+			  : "podvisor ended in order";
 }
 
 void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t)

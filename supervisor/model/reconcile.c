@@ -202,7 +202,7 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 	enum drain_state from = worker_stop_of(worker)->phase == STOP_ON_TERM ? DRAIN_LAME_DUCK : DRAIN_STOPPING;
 	gate.shutdown = w->drain.shutdown && w->drain.state >= from;
 	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);
-	gate.kill = w->drain.signals >= 3;
+	gate.kill = drain_haste(&w->drain);
 	gate.spread = spread_of(w, worker, t->now);
 	worker_plan(worker, &gate, &w->next_run, t);
 	if (worker->removed && !worker_is_up(worker))
@@ -213,7 +213,7 @@ static void plan_browser(struct world *w, struct browser *browser, struct turn *
 {
 	char why[160] = "podvisor is stopping";
 	struct config_ref volume = browser->config->volume_ref;
-	bool hurried = w->drain.signals >= 3;
+	bool hurried = drain_haste(&w->drain) != NULL;
 	bool leave = w->drain.shutdown && w->drain.state != DRAIN_SERVING &&
 		     (hurried || !is_needed(w, THING_BROWSER, browser->config->name));
 	bool may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));

@@ -95,6 +95,8 @@ static size_t count_instances(const struct config *config)
 /* Everything that can fail comes first: a reload is applied whole or not at all. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err)
 {
+	if (w->drain.shutdown)
+		return err_set(err, -EBUSY, "podvisor is stopping: the configuration is not read again");
 	int rc = check_reloadable(w->config, config, err);
 	if (rc < 0)
 		return rc;

@@ -341,7 +341,7 @@ void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *nex
 		return;
 	}
 	if (gate->kill)
-		plan_kill(w, t, "a third signal asked for it");
+		plan_kill(w, t, gate->kill);
 	if (w->follow) {
 		w->follow = false;
 		plan_add(t->plan, EFFECT_WORKER_FOLLOW, w->slot, w->run, w->pid, "it named its main process");

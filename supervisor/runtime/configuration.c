@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "podvisor/io/file.h"
 #include "podvisor/wire/tzif.h"
@@ -80,6 +81,18 @@ static void tell(const char *path, const struct config_report *report, struct bu
 		buf_printf(mistakes, "%s: and %zu more\n", path, report->more);
 }
 
+/* The pod's name in Kubernetes. */
+static int name_instance(struct config *config)
+{
+	char host[256] = "";
+	if (config->instance)
+		return 0;
+	if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
+		return 0;
+	config->instance = strdup(host);
+	return config->instance ? 0 : -ENOMEM;
+}
+
 struct config *configuration_check(const char *path, ms_t patience, struct config_report *report, struct err *err)
 {
 	struct buf text;
@@ -90,6 +103,10 @@ struct config *configuration_check(const char *path, ms_t patience, struct confi
 	const struct config_source source = {.ctx = &outside, .variable = variable, .file = file, .zone = zone};
 	struct config *config = config_parse(buf_str(&text), text.len, &source, report);
 	buf_fini(&text);
+	if (config && name_instance(config) < 0) {
+		config_release(config);
+		config = NULL;
+	}
 	if (!config)
 		sum_up(path, report, err);
 	return config;

@@ -256,7 +256,7 @@ def test_version_names_the_libraries():
     for name in "libuv", "libpq", "libcurl", "jansson", "libwebsockets", "pcre2":
         assert re.search(rf"^{name}: \d+\.\d+", done.out, re.M), done
     assert re.match(r"podvisor \S+\nbuild: (gcc|clang) ", done.out)
-    assert cli("--version").out == done.out
+    assert cli("--version").out == cli("-V").out == done.out
     told = json.loads(cli("version", "--json").out)
     assert done.out.startswith(f"podvisor {told['version']}\nbuild: {told['build']['compiler']}, {told['build']['machine']}")
     for name, version in told["libraries"].items():
@@ -284,6 +284,12 @@ def test_check_says_ok_and_prints_what_counts(directory):
     done = cli("check", "--config", file, "--print")
     assert done.code == 0 and "sesame" not in done.out
     assert json.loads(done.out)["workers"]["api"]["restart"]["policy"] == "always"
+
+
+def test_a_configuration_may_come_by_standard_input():
+    for text, code, says in ('{"workers": {"a": {"command": ["x"]}}}', 0, ""), ("{", 78, "/dev/stdin:1:"):
+        done = subprocess.run([PROGRAM, "check", "-c", "-"], input=text, capture_output=True, text=True)
+        assert done.returncode == code and says in done.stderr
 
 
 def test_check_tells_every_mistake_and_78(directory):
@@ -481,7 +487,7 @@ def test_an_empty_podvisor_has_a_short_status(canned):
 def test_a_drain_tells_why_and_how_long(canned):
     drain = {**DRAIN, "state": "draining", "why": "SIGTERM", "remaining_seconds": 48.2}
     canned.answers = {"GET /api/v1/status": (200, {**STATUS, "drain": drain})}
-    assert "drain: draining for 3s because of SIGTERM, at most 48s to go\n" in canned.cli("status").out
+    assert "drain: draining for 3s: SIGTERM, at most 48s to go\n" in canned.cli("status").out
 
 
 def test_fields_that_are_missing_or_odd_do_not_break_the_status(canned):

@@ -58,7 +58,7 @@ PLANTS = [
           "\tif (!clock_due(w->stop_deadline, t->now)) {\n\t\tplan_wake(t->plan, w->stop_deadline);\n",
           "\tif (!clock_due(w->stop_deadline, t->now)) {\n", "but nobody wakes up for it"),
     Plant("a-third-signal-kills-nobody", "reconcile.c",
-          "gate.kill = w->drain.signals >= 3;", "gate.kill = w->drain.signals >= 4;", "was not killed at once"),
+          "gate.kill = drain_haste(&w->drain);", "gate.kill = NULL;", "was not killed at once"),
     # back-off within its bounds, and nobody forgotten
     Plant("the-back-off-has-full-jitter", "restart.c",
           "return random_jitter(random, delay, config->backoff.jitter_percent);",

@@ -507,7 +507,9 @@ def test_the_deadline_of_the_whole_stop_beats_a_worker_s_own_timeout(pods):
                 "shutdown": {"deadline": "2s"}})
     pod.log("deaf", "^ready$", own=False)
     assert pod.stop() == 0
-    assert pod.find("deaf", "SIGKILL to everything")
+    assert pod.find("deaf", "SIGKILL to everything it started: shutdown.deadline is nearly over$")
+    assert not pod.find(msg="signal asked for it")
+    assert pod.termination.read_bytes().startswith(b"podvisor ended: shutdown.deadline was nearly over")
     pod.assert_nothing_left()
 
 
@@ -523,7 +525,53 @@ def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
     pod.kill(signal.SIGTERM)
     assert pod.wait() == 0
     assert pod.find("deaf", "SIGKILL to everything it started: a third signal")
+    assert pod.termination.read_bytes().startswith(b"podvisor ended at once: a third signal asked for it")
     pod.assert_nothing_left()
+
+
+def test_what_comes_too_late_is_not_read_again(pods):
+    config = {**workers(deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}}), "shutdown": {"deadline": "2h"}}
+    pod = pods(config)
+    pod.log("deaf", "^ready$", own=False)
+    pod.kill(signal.SIGTERM)
+    pod.log("deaf", "^stopping: podvisor")
+    pod.reload({**config, **workers(other={"command": [TREE]})})
+    pod.log(msg="^reload refused, the old configuration goes on: podvisor is stopping")
+    done = subprocess.run([PODVISOR, "reload", "--socket", str(pod.path / "control.sock")], capture_output=True, text=True)
+    assert done.returncode == 78 and "podvisor is stopping: the configuration is not read again" in done.stderr
+    assert not pod.find("other")
+    pod.kill(signal.SIGTERM)
+    pod.kill(signal.SIGTERM)
+    assert pod.wait() == 0
+
+
+def test_a_termination_log_is_made_and_one_that_cannot_be_is_warned_of(pods, tmp_path):
+    made = tmp_path / "made"
+    pod = pods({**workers(one=[TREE]), "shutdown": {"termination_log": str(made)}})
+    pod.log("one", "^ready$", own=False)
+    assert pod.stop() == 0 and not pod.find(msg="termination log")
+    assert made.read_text() == "podvisor ended in order\n"
+    pod = pods({**workers(one=[TREE]), "shutdown": {"termination_log": "/proc/podvisor/last"}})
+    pod.log(msg="^the termination log cannot be written: /proc/podvisor/last: No such file or directory$", level="warn")
+    pod.log("one", "^ready$", own=False)
+    assert pod.stop() == 0
+
+
+def test_the_instance_is_the_host_s_name_unless_it_is_named(pods):
+    for config, name in ({}, socket.gethostname()), ({"instance": "blue"}, "blue"):
+        pod = pods({**workers(one=[TREE]), **config})
+        pod.log("one", "^ready$", own=False)
+        assert pod.ask("GET", "/api/v1/status").json()["instance"] == name
+        assert pod.stop() == 0
+
+
+def test_what_hinders_the_start_is_no_defect(pods):
+    with Port() as port:
+        with socket.create_server(("127.0.0.1", port.number)):
+            pod = pods({**workers(one=[TREE]), "control": {"listen": f"127.0.0.1:{port.number}"}})
+            assert pod.wait() == 78
+    assert f"cannot listen at 127.0.0.1:{port.number}: Address already in use" in pod.tail()
+    assert not pod.find("one")
 
 
 def test_a_stop_while_workers_start_wait_and_back_off_is_clean(pods):

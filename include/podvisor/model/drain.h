@@ -34,7 +34,8 @@ struct drain {
 	ms_t since;
 	bool asked; /* a drain was asked for */
 	bool shutdown; /* and podvisor is to end after it */
-	int signals; /* SIGTERMs and SIGINTs so far */
+	int signals; /* SIGTERMs and SIGINTs so far; three when it is overdue */
+	bool overdue; /* shutdown.deadline is nearly over */
 	bool by_api; /* begun without a signal: /readyz says 503 at once */
 	ms_t began_at; /* 0: not yet */
 	ms_t deadline; /* of everything; CLOCK_NEVER without shutdown */
@@ -54,5 +55,10 @@ void drain_apply(struct drain *d, const struct event *e, struct turn *t);
  * One second before the deadline it counts a third signal, so that everything is killed. busy: workers or
  * browsers are still up. stop_share: ms of the budget kept for the workers that stop after the drain. */
 void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t);
+
+/* Why everything that still runs is killed at once, or NULL: it is not. */
+const char *drain_haste(const struct drain *d);
+/* How a pod that was told to end has ended, for its last words. */
+const char *drain_ending(const struct drain *d);
 
 #endif

@@ -10,7 +10,7 @@ struct worker_gate {
 	bool may_start; /* every dependency is there */
 	bool may_stop; /* nothing that depends on it is still up */
 	bool shutdown; /* it is to end now for good */
-	bool kill; /* at once, whatever it is doing */
+	const char *kill; /* why it is killed at once, whatever it is doing; NULL: it is not */
 	ms_t spread; /* start within that time, at a random point: a database came back for all */
 	char why[160]; /* what it waits for, e.g. "postgres:main is down"; "" */
 };

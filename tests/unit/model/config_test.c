@@ -261,7 +261,7 @@ static void an_empty_file_is_no_configuration(void **state)
 
 static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 {
-#define TARGET   "HOST:PORT or unix:PATH, for instance \"127.0.0.1:3000\""
+#define TARGET   "HOST:PORT or unix:PATH (at most 107 bytes), for instance \"127.0.0.1:3000\""
 #define ONE_KIND "\"http\", \"tcp\", \"exec\", \"file\", \"notify\")"
 	const struct mistake expected[] = {
 		{2, 26, "control.listen",
@@ -611,6 +611,21 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
+}
+
+static void a_socket_s_path_fits_into_its_address(void **state)
+{
+	(void)state;
+	char path[110] = "/", text[256];
+	memset(path + 1, 's', 106);
+	snprintf(text, sizeof(text), "{'control': {'socket': '%s'}}", path);
+	config_release(must_parse(text));
+	path[107] = 's';
+	snprintf(text, sizeof(text), "{'control': {'socket': '%s'}}", path);
+	char sentence[256];
+	snprintf(sentence, sizeof(sentence),
+		"\"%.90s...\" does not fit (expected an absolute path of at most 107 bytes)", path);
+	assert_one(text, "control.socket", sentence);
 }
 
 static void what_continues_a_line_is_a_word_or_a_pattern(void **state)
@@ -1385,6 +1400,7 @@ int main(void)
 		cmocka_unit_test(progress_takes_its_number_from_one_place),
 		cmocka_unit_test(restart_with_names_others_that_are_there),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
+		cmocka_unit_test(a_socket_s_path_fits_into_its_address),
 		cmocka_unit_test(what_continues_a_line_is_a_word_or_a_pattern),
 		cmocka_unit_test(variables_files_and_dollars_are_replaced),
 		cmocka_unit_test(what_cannot_be_replaced_is_named),

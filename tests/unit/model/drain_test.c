@@ -296,6 +296,8 @@ static void what_still_runs_at_the_deadline_is_killed(void **state)
 	assert_int_equal(s->plan.wake_at, 55000);
 	at(s, 55000);
 	assert_int_equal(s->d.signals, 3);
+	assert_string_equal(drain_haste(&s->d), "shutdown.deadline is nearly over");
+	assert_non_null(strstr(drain_ending(&s->d), "shutdown.deadline was nearly over"));
 	assert_int_equal(told(s, "overdue"), 1);
 	at(s, 55500);
 	assert_int_equal(told(s, "overdue"), 1);

@@ -301,6 +301,17 @@ static void reload(struct world *w, const char *text, int expected)
 	config_release(config);
 }
 
+static void a_reload_comes_too_late_when_podvisor_stops(void **state)
+{
+	(void)state;
+	struct world *w = world_of(two);
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 50);
+	reload(w, WORKERS("\"b\":{\"command\":[\"z\"]}"), -EBUSY);
+	assert_int_equal(w->config->n_workers, 2);
+	world_free(w);
+}
+
 static void a_reload_restarts_only_what_changed(void **state)
 {
 	(void)state;
@@ -723,6 +734,7 @@ int main(void)
 		cmocka_unit_test(a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(an_extended_stop_ends_with_the_budget_of_the_shutdown),
+		cmocka_unit_test(a_reload_comes_too_late_when_podvisor_stops),
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
 		cmocka_unit_test(a_reload_stops_the_old_run_as_it_was_configured),
 		cmocka_unit_test(a_reload_stops_what_is_gone_and_starts_what_is_new),

@@ -86,13 +86,43 @@ static void nothing_to_say_empties_it(void **state)
 	assert_int_equal(written(out, sizeof(out)), 0);
 }
 
-/* Outside Kubernetes there is no such file, and none is made. */
-static void where_there_is_no_file_none_is_made(void **state)
+static void a_file_that_is_not_there_is_made(void **state)
 {
 	(void)state;
+	char out[64];
 	unlink(path);
+	buf_puts(&text, "the end\n");
 	assert_int_equal(termination_write(path, &text, NULL), 0);
-	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(written(out, sizeof(out)), 8);
+}
+
+static void a_look_at_it_changes_nothing(void **state)
+{
+	(void)state;
+	char out[64];
+	buf_puts(&text, "an earlier end\n");
+	assert_int_equal(termination_write(path, &text, NULL), 0);
+	assert_int_equal(termination_check(path, NULL), 0);
+	assert_int_equal(written(out, sizeof(out)), 15);
+}
+
+static void what_cannot_be_written_is_told_beforehand(void **state)
+{
+	(void)state;
+	struct err err;
+	assert_int_equal(termination_check("/nowhere/at/all", &err), -ENOENT);
+	assert_string_equal(err.text, "/nowhere/at/all: No such file or directory");
+}
+
+/* Outside Kubernetes there is no such file. */
+static void nothing_is_put_into_dev(void **state)
+{
+	(void)state;
+	if (access(TERMINATION_KUBERNETES, F_OK) == 0)
+		skip();
+	assert_int_equal(termination_check(TERMINATION_KUBERNETES, NULL), 0);
+	assert_int_equal(termination_write(TERMINATION_KUBERNETES, &text, NULL), 0);
+	assert_int_equal(access(TERMINATION_KUBERNETES, F_OK), -1);
 }
 
 static void a_fifo_that_nobody_reads_does_not_hang(void **state)
@@ -113,7 +143,10 @@ int main(void)
 		TEST(what_is_too_long_is_cut_behind_a_line),
 		TEST(one_endless_line_is_cut_as_well),
 		TEST(nothing_to_say_empties_it),
-		TEST(where_there_is_no_file_none_is_made),
+		TEST(a_file_that_is_not_there_is_made),
+		TEST(a_look_at_it_changes_nothing),
+		TEST(what_cannot_be_written_is_told_beforehand),
+		TEST(nothing_is_put_into_dev),
 		TEST(a_fifo_that_nobody_reads_does_not_hang),
 	};
 	return cmocka_run_group_tests_name("termination", tests, NULL, NULL);
