@@ -43,6 +43,8 @@ enum { EXIT_DEFECT = 70, EXIT_NEVER_STARTED = 78 };
 
 #define BIT(signum) (1ULL << ((signum)-1))
 
+#define LEAVE_MS (PROCESS_ANSWER_MS + 1000)
+
 /* With a configuration. */
 #define SUPERVISOR_SIGNALS \
 	(BIT(SIGTERM) | BIT(SIGINT) | BIT(SIGHUP) | BIT(SIGQUIT) | BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
@@ -81,6 +83,7 @@ struct pod {
 	char shim_path[PATH_MAX], socket_path[108];
 	ms_t started_at;
 	int terms, exit_code;
+	ms_t leave_by; /* the world has ended; until then for what it knows nothing of. 0: it has not */
 };
 
 /* ---- run -- COMMAND ---- */
@@ -111,6 +114,24 @@ static void command_spawned(struct pod *pod)
 			pass_on(pod, signum);
 	if (chdir("/") < 0)
 		return;
+}
+
+/* ---- leaving ---- */
+
+/* As long as a shim may take that does not answer, and within the budget of the whole stop. */
+static ms_t find_end(const struct world *w)
+{
+	ms_t now = loop_now();
+	return w->left_behind ? now : clock_earlier(clock_after(now, LEAVE_MS), reconcile_last_resort(w));
+}
+
+/* What checks and stop commands run is no part of the world, but not to be left behind either. */
+static void leave(struct pod *pod)
+{
+	bool gone = checks_end(pod->checks);
+	gone = stop_commands_end(pod->stop_commands) && gone;
+	if (gone || clock_due(pod->leave_by, loop_now()))
+		loop_stop(&pod->loop);
 }
 
 /* ---- one turn ---- */
@@ -174,7 +195,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 		break;
 	case EFFECT_EXIT:
 		pod->exit_code = (int)e->value;
-		loop_stop(&pod->loop);
+		pod->leave_by = find_end(pod->world);
 		break;
 	case EFFECT_KIND_COUNT:
 		break;
@@ -212,7 +233,9 @@ static void turn(void *ctx)
 	pod->meters.orphans_reaped = pod->reaper.orphans_total;
 	if (pod->control)
 		control_turned(pod->control);
-	loop_wake_at(&pod->loop, pod->plan.wake_at);
+	if (pod->leave_by)
+		leave(pod);
+	loop_wake_at(&pod->loop, pod->leave_by ? clock_earlier(pod->plan.wake_at, pod->leave_by) : pod->plan.wake_at);
 }
 
 /* ---- what control asks ---- */

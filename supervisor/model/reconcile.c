@@ -293,9 +293,14 @@ static void leave_behind(struct world *w, struct turn *t)
 	buf_fini(&left);
 }
 
+ms_t reconcile_last_resort(const struct world *w)
+{
+	return clock_after(w->drain.deadline, LAST_RESORT_MS);
+}
+
 static void plan_exit(struct world *w, struct turn *t)
 {
-	ms_t last = clock_after(w->drain.deadline, LAST_RESORT_MS);
+	ms_t last = reconcile_last_resort(w);
 	bool closed = w->drain.state == DRAIN_DONE && parts_are_closed(w);
 	if (w->exiting || !w->drain.shutdown)
 		return;

@@ -338,6 +338,13 @@ void checks_forget(struct checks *c, uint32_t slot, uint64_t run)
 	}
 }
 
+bool checks_end(struct checks *c)
+{
+	LIST_EACH (at, &c->attempts)
+		give_up(LIST_ENTRY(at, struct attempt, node));
+	return exec_checks_end(c->execs);
+}
+
 int checks_new(struct checks **out, const struct context *context, struct err *err)
 {
 	struct checks *c = calloc(1, sizeof(*c));

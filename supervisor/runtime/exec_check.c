@@ -25,6 +25,7 @@ struct exec_checks {
 	struct list all;
 	uv_timer_t last; /* closes after the processes' own handles */
 	bool turned;
+	bool ending; /* somebody waits until all are gone */
 };
 
 /* May be freed when the process is gone and the poll is closed. */
@@ -45,6 +46,14 @@ struct exec_check {
 	char line[LINE_MAX_BYTES], fresh[LINE_MAX_BYTES]; /* the last whole line; the one being read */
 	size_t n_fresh;
 };
+
+/* Nothing of it is left. */
+static void be_gone(struct exec_check *e)
+{
+	e->gone = true;
+	if (e->owner->ending)
+		loop_ask(e->owner->context->loop);
+}
 
 static void free_when_idle(struct exec_check *e)
 {
@@ -138,7 +147,7 @@ static void on_exec_failed(void *ctx, struct process *p, int error, enum shim_st
 	char text[96];
 	snprintf(text, sizeof(text), "cannot be run: %s", strerror(-error));
 	answer(e, text);
-	e->gone = true;
+	be_gone(e);
 	close_output(e);
 	free_when_idle(e);
 }
@@ -166,7 +175,7 @@ static void on_gone(void *ctx, struct process *p, int killed)
 	(void)ctx;
 	(void)killed;
 	struct exec_check *e = p->data;
-	e->gone = true;
+	be_gone(e);
 	close_output(e);
 	free_when_idle(e);
 }
@@ -290,6 +299,21 @@ void exec_check_abort(struct exec_check *e)
 }
 
 /* ---- all of them ---- */
+
+bool exec_checks_end(struct exec_checks *c)
+{
+	bool gone = true;
+	if (!c)
+		return true;
+	c->ending = true;
+	LIST_EACH (at, &c->all) {
+		struct exec_check *e = LIST_ENTRY(at, struct exec_check, node);
+		if (!e->gone)
+			exec_check_abort(e);
+		gone = gone && e->gone;
+	}
+	return gone;
+}
 
 int exec_checks_new(struct exec_checks **out, const struct context *context, struct err *err)
 {

@@ -87,6 +87,13 @@ void stop_commands_forget(struct stop_commands *s, uint32_t slot, uint64_t run)
 	}
 }
 
+bool stop_commands_end(struct stop_commands *s)
+{
+	LIST_EACH (at, &s->running)
+		drop(LIST_ENTRY(at, struct stop_command, node));
+	return exec_checks_end(s->execs);
+}
+
 void stop_commands_free(struct stop_commands *s)
 {
 	if (!s)

@@ -95,6 +95,14 @@ def environ_of(pid):
         return []
 
 
+def arguments_of(pid):
+    """Of its command line; none when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def children_of(pid):
     try:
         return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

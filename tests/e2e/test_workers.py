@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TELL, TREE, alive, await_true, built, fields_of, gate,
-                        has_signal, pods, root_only, workers, zombies_of)
+from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TELL, TREE, alive, arguments_of, await_true, built, fields_of,
+                        gate, has_signal, pods, root_only, workers, zombies_of)
 
 pytestmark = built
 
@@ -186,6 +186,35 @@ def test_an_exec_check_that_hangs_counts_as_failed_and_leaves_nothing(pods):
     pod.log("api", "^running: not ready: .*(100 ms|time)")
     pod.settle()
     assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
+def shim_above(pod, program, word):
+    """The shim of the process of this program whose last argument is this word; None when there is none."""
+    for pid in pod.marked():
+        argv = arguments_of(pid)
+        if argv[:1] == [program] and argv[-1:] == [word]:
+            return pod.shim_of(pid)
+    return None
+
+
+@pytest.mark.parametrize("kind", ["check", "stop command"])
+def test_podvisor_does_not_end_before_what_its_checks_and_stop_commands_run(pods, kind):
+    """Their shim is stopped, so that it cannot be quicker than podvisor by luck."""
+    check, stop = (["sh", "-c", script, "held"] for script in
+                   ("while :; do sleep 1000; done", "read go < own-go; kill -9 $MAINPID; while :; do sleep 1000; done"))
+    pod = pods(workers(api={"command": [TREE], **({"readiness": {"exec": check, "timeout": "1h"}} if kind == "check" else
+                                                  {"stop": {"command": stop, "timeout": "1h"}})}),
+               options={"preexec_fn": lambda: os.mkfifo("own-go")})
+    pod.log("api", "^(running|ready): pid")
+    if kind == "stop command":
+        pod.kill()
+    os.kill(await_true("it runs", lambda: shim_above(pod, "sh", "held")), signal.SIGSTOP)
+    if kind == "stop command":
+        (pod.path / "own-go").write_text("go\n")
+    else:
+        pod.kill()
+    assert pod.wait() == 0
     pod.assert_nothing_left()
 
 

@@ -10,5 +10,7 @@
  * reconciled twice gives no effect the second time. wall_ms: the Unix time of now,
  * which may leap; only schedules go by it. */
 void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p);
+/* Of a shutdown: when podvisor ends at the latest, whatever hangs. */
+ms_t reconcile_last_resort(const struct world *w);
 
 #endif

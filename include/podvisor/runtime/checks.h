@@ -4,6 +4,7 @@
 #ifndef PODVISOR_RUNTIME_CHECKS_H
 #define PODVISOR_RUNTIME_CHECKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "podvisor/base/err.h"
@@ -19,6 +20,9 @@ int checks_new(struct checks **out, const struct context *c, struct err *err) MU
 void checks_do(struct checks *c, const struct effect *e);
 /* The run has ended: gives up its attempts, without events. */
 void checks_forget(struct checks *c, uint32_t slot, uint64_t run);
+/* podvisor is about to end: gives up all attempts. True: nothing that they ran is left; else the loop is asked for
+ * a turn whenever less is. */
+bool checks_end(struct checks *c);
 /* Gives up all attempts. NULL is fine. */
 void checks_free(struct checks *c);
 

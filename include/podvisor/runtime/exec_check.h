@@ -4,6 +4,8 @@
 #ifndef PODVISOR_RUNTIME_EXEC_CHECK_H
 #define PODVISOR_RUNTIME_EXEC_CHECK_H
 
+#include <stdbool.h>
+
 #include "podvisor/base/err.h"
 #include "podvisor/runtime/context.h"
 
@@ -21,5 +23,8 @@ int exec_check_start(struct exec_check **out, struct exec_checks *c, const struc
 	void (*done)(void *ctx, const char *failure), void *ctx, struct err *err) MUST_CHECK;
 /* Kills the command and all it started; done is not called. */
 void exec_check_abort(struct exec_check *e);
+/* Aborts all. True: nothing of any of them is left; else the loop is asked for a turn whenever one is gone. NULL is
+ * fine. */
+bool exec_checks_end(struct exec_checks *c);
 
 #endif

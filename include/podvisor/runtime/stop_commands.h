@@ -4,6 +4,8 @@
 #ifndef PODVISOR_RUNTIME_STOP_COMMANDS_H
 #define PODVISOR_RUNTIME_STOP_COMMANDS_H
 
+#include <stdbool.h>
+
 #include "podvisor/base/err.h"
 #include "podvisor/runtime/context.h"
 
@@ -13,6 +15,9 @@ int stop_commands_new(struct stop_commands **out, const struct context *c, struc
 void stop_commands_do(struct stop_commands *s, const struct effect *e);
 /* Nothing of that run is left: its command, if it still runs, has no more to do. */
 void stop_commands_forget(struct stop_commands *s, uint32_t slot, uint64_t run);
+/* podvisor is about to end: so have they. True: nothing of any is left; else the loop is asked for a turn whenever
+ * less is. */
+bool stop_commands_end(struct stop_commands *s);
 /* NULL is fine. */
 void stop_commands_free(struct stop_commands *s);
 
