@@ -135,11 +135,18 @@ void browser_fini(struct browser *b)
 	*b = (struct browser){0};
 }
 
+static void come_back(struct browser *b)
+{
+	b->comebacks += b->owes_comeback;
+	b->owes_comeback = false;
+}
+
 /* Down for whatever reason: the next plan may launch at once. */
 static void forgive(struct browser *b, struct turn *t, const char *why)
 {
 	restart_forget(&b->restart);
 	b->not_before = t->now;
+	come_back(b);
 	if (b->state == BROWSER_FAILED || b->state == BROWSER_BACKOFF || b->state == BROWSER_STOPPED)
 		enter(b, BROWSER_WAITING, LOG_INFO, t, "%s", why);
 }
@@ -281,6 +288,7 @@ static void on_gone(struct browser *b, const struct event *e, struct turn *t)
 
 static void forget_run(struct browser *b)
 {
+	b->last_run = b->run ? b->run : b->last_run;
 	b->run = 0;
 	b->pid = b->port = 0;
 	b->main_ended = b->step_asked = b->again = b->served = false;
@@ -321,7 +329,9 @@ static void on_cleaned(struct browser *b, const struct event *e, struct turn *t)
 		wait_before_next(b, t);
 	else
 		enter(b, BROWSER_WAITING, LOG_INFO, t, "nothing of the one before is left");
-	b->comebacks += served && b->state != BROWSER_STOPPED && b->state != BROWSER_FAILED;
+	b->owes_comeback |= served;
+	if (b->state != BROWSER_STOPPED && b->state != BROWSER_FAILED)
+		come_back(b);
 }
 
 /* ---- the ladder ---- */

@@ -417,8 +417,10 @@ static const struct config_key worker_keys[] = {
 		.text = "`keep`: goes on when the lease can no longer be renewed, because its work is harmless twice."),
 	KEY("restart_with", STRINGS, config_worker, restart_with_names, "", .syntax = CONFIG_REFERENCE,
 		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER,
-		.text = "Workers and browsers that take this one along: when one of them ends and comes back, this one "
-			"is stopped, and the worker starts again when it is down."),
+		.text = "Workers and browsers that take this one along: when one of them ends and comes back, by "
+			"itself "
+			"or because somebody stopped and started it, this one is stopped, and both start again when it "
+			"is down."),
 	KEY("critical", BOOL, config_worker, critical, "false",
 		.text = "The pod is not ready without it, and when it has ended for good, podvisor ends with its "
 			"code. With a critical job it is ready unless the job's last run failed."),

@@ -202,6 +202,12 @@ void worker_fini(struct worker *w)
 	*w = (struct worker){0};
 }
 
+void worker_come_back(struct worker *w)
+{
+	w->comebacks += w->owes_comeback;
+	w->owes_comeback = false;
+}
+
 void worker_follow_group(struct worker *w, uint64_t comebacks)
 {
 	bool more = comebacks > w->partners_seen;
@@ -237,6 +243,7 @@ void worker_reconfigure(struct worker *w, struct config *source, const struct co
 		w->again = true;
 		w->cause = CAUSE_RELOAD;
 	} else if (w->wanted && (worker_is_final(w) || w->state == WORKER_BACKOFF)) {
+		worker_come_back(w);
 		worker_enter(w, WORKER_WAITING, t, "its configuration changed");
 	}
 }

@@ -234,7 +234,9 @@ static void end_run(struct worker *w, struct turn *t)
 		decide_restart(w, run, t);
 	}
 	w->cause = CAUSE_NONE;
-	w->comebacks += run->started_at && !worker_is_final(w) && w->config->kind != WORKER_JOB;
+	w->owes_comeback |= run->started_at && w->config->kind != WORKER_JOB;
+	if (!worker_is_final(w))
+		worker_come_back(w);
 }
 
 static void on_gone(struct worker *w, const struct event *e, struct turn *t)
@@ -417,6 +419,7 @@ static void on_asked(struct worker *w, const struct event *e, struct turn *t)
 	}
 	restart_forget(&w->restart);
 	w->not_before = 0;
+	worker_come_back(w);
 	worker_enter(w, WORKER_WAITING, t, "somebody asked for it");
 }
 

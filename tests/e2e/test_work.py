@@ -285,6 +285,24 @@ def test_one_for_all_restarts_everybody_once(pods):
     pod.assert_nothing_left()
 
 
+def test_who_is_stopped_and_started_takes_its_group_along(pods):
+    pod = pods(workers(base=[TREE], rest={"command": [TREE], "depends_on": ["base"], "restart_with": ["base"]}, other=[TREE]))
+    old = {name: pod.ready(name) for name in ("base", "rest", "other")}
+    assert pod.ask("POST", "/api/v1/workers/base/stop?wait=60").json()["done"]
+    pod.settle()
+    assert pod.state("rest") == "ready" and alive([identity(old["rest"])]), "a stop takes nobody along"
+    seen = len(pod.lines) - 1
+    assert pod.ask("POST", "/api/v1/workers/base/start?wait=60").json()["done"]
+    down = pod.log("rest", "^stopping: a thing that it restarts with came back", seen)
+    gone = pod.log("rest", "^waiting", down)
+    pod.log("base", "^starting", gone)
+    assert pod.ready("rest", after=gone) != old["rest"]
+    pod.settle()
+    assert len(pod.find("rest", "^starting", seen)) == 1 and alive([identity(old["other"])])
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+
+
 # ---- stop.command ----
 
 def test_a_stop_command_runs_first_as_the_worker_would_and_the_signal_follows(pods):

@@ -142,11 +142,10 @@ void promise_return(struct sim *s, const struct worker *w, struct book *b)
 }
 
 /* Who comes back finds nobody of its group still up who was there before. */
-static void promise_group(struct sim *s, const struct worker *w, struct book *b)
+static void promise_group(struct sim *s, const struct worker *w, const struct book *b)
 {
 	const struct worker_run *last = worker_last_run(w);
-	bool comeback = w->comebacks > b->comebacks;
-	b->comebacks = w->comebacks;
+	bool comeback = b->started_at && w->config->kind != WORKER_JOB; /* of the run before */
 	EACH_WORKER(s, other)
 	CHECK(s,
 		!comeback || !last || !worker_is_up(other) || other->run > last->run ||

@@ -58,7 +58,6 @@ struct book {
 	int streak;
 	ms_t restarts[RESTARTS_MAX]; /* a ring */
 	unsigned n_restarts;
-	uint64_t comebacks; /* of the group, at its last spawn */
 };
 
 /* How bad the surroundings of this life are, in percent. */

@@ -87,6 +87,7 @@ struct browser {
 	int stop_step; /* enum browser_stop_step */
 	bool served; /* new sessions have been sent to it */
 	bool step_asked; /* the effect of this step, or of cleaning, is under way */
+	uint64_t last_run; /* the newest that has ended; 0: none */
 	bool punish; /* the run ended by a fault: its successor may have to wait */
 	bool hopeless; /* it cannot be started as configured */
 	ms_t stopping_since, ran; /* ran: how long the run that ends was ready */
@@ -96,6 +97,7 @@ struct browser {
 	enum browser_recycle cause;
 	uint64_t recycles[RECYCLE_COUNT];
 	uint64_t comebacks; /* runs that were ready, ended and are followed by another: takes its group along */
+	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
 	uint64_t leftovers; /* processes that had to be killed after the browser was gone, ever */
 	bool ever_ready;
 	struct histogram kill_seconds;

@@ -144,6 +144,7 @@ struct worker {
 	uint64_t restarts[CAUSE_COUNT];
 	uint64_t exits_ok, exits_failed, exits_signaled; /* exits_total by kind of status */
 	uint64_t comebacks; /* runs that ended and are followed by another: takes its group along */
+	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
 	uint64_t partners_seen; /* comebacks of those in restart_with, as last looked at */
 	bool ever_ready;
 	ms_t lost_at; /* since when a dependency is missing, for grace; 0: none is */
@@ -195,6 +196,8 @@ void worker_describe_rest(const struct worker *w, const char *in, char *out, siz
 
 /* The only place where a state changes: it is told to the journal there. */
 void worker_enter(struct worker *w, enum worker_state state, struct turn *t, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Another run follows the one that ended. */
+void worker_come_back(struct worker *w);
 /* Its main process is there and nobody ends it. */
 bool worker_is_running(const struct worker *w);
 const struct config_check *worker_check_of(const struct worker *w, enum probe probe);

@@ -409,6 +409,27 @@ static void a_restart_replaces_it_without_a_wait(void **state)
 	stage_strike(&s);
 }
 
+static void each_return_of_one_that_was_ready_is_a_comeback_once(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	becomes_ready(&s);
+	simply(&s, EVENT_BROWSER_EXITED);
+	ends(&s);
+	assert_int_equal(s.b.comebacks, 1);
+	becomes_ready(&s);
+	simply(&s, EVENT_ASKED_BROWSER_STOP);
+	ends(&s);
+	assert_int_equal(s.b.state, BROWSER_STOPPED);
+	assert_int_equal(s.b.comebacks, 1);
+	simply(&s, EVENT_ASKED_BROWSER_START);
+	assert_int_equal(s.b.comebacks, 2);
+	simply(&s, EVENT_ASKED_BROWSER_START);
+	assert_int_equal(s.b.comebacks, 2);
+	stage_strike(&s);
+}
+
 static void facts_of_an_older_run_change_nothing(void **state)
 {
 	(void)state;
@@ -641,6 +662,7 @@ int main(void)
 		cmocka_unit_test(a_browser_that_cannot_exist_fails_until_somebody_asks),
 		cmocka_unit_test(a_start_asked_for_while_it_stops_is_not_lost),
 		cmocka_unit_test(a_restart_replaces_it_without_a_wait),
+		cmocka_unit_test(each_return_of_one_that_was_ready_is_a_comeback_once),
 		cmocka_unit_test(facts_of_an_older_run_change_nothing),
 		cmocka_unit_test(every_event_is_survived_in_every_state),
 		cmocka_unit_test(a_walk_keeps_the_promises_and_ends_where_it_is_wanted),

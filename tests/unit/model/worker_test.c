@@ -863,6 +863,32 @@ static void only_an_end_that_is_followed_by_another_run_is_a_comeback(void **sta
 	assert_int_equal(b->worker.comebacks, 1);
 }
 
+static void one_that_was_stopped_has_come_back_when_it_is_started_again(void **state)
+{
+	struct bench *b = *state;
+	started(b);
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	expect(b, EFFECT_WORKER_SIGNAL);
+	ended(b, 0);
+	assert_null(plan(b));
+	assert_int_equal(b->worker.comebacks, 0);
+	tell(b, (struct event){.kind = EVENT_ASKED_START});
+	assert_int_equal(b->worker.comebacks, 1);
+	expect(b, EFFECT_WORKER_SPAWN);
+	tell(b, (struct event){.kind = EVENT_ASKED_START});
+	assert_int_equal(b->worker.comebacks, 1);
+}
+
+static void one_that_never_ran_does_not_come_back(void **state)
+{
+	struct bench *b = *state;
+	tell(b, (struct event){.kind = EVENT_ASKED_STOP});
+	assert_null(plan(b));
+	tell(b, (struct event){.kind = EVENT_ASKED_START});
+	assert_int_equal(b->worker.comebacks, 0);
+	expect(b, EFFECT_WORKER_SPAWN);
+}
+
 static void a_stopping_worker_may_ask_for_more_time(void **state)
 {
 	struct bench *b = *state;
@@ -1080,6 +1106,8 @@ int main(void)
 		TEST(it_restarts_when_one_of_its_group_comes_back_once),
 		TEST(a_group_that_came_back_while_it_was_down_is_old_news),
 		TEST(only_an_end_that_is_followed_by_another_run_is_a_comeback),
+		TEST(one_that_was_stopped_has_come_back_when_it_is_started_again),
+		TEST(one_that_never_ran_does_not_come_back),
 		TEST(a_stopping_worker_may_ask_for_more_time),
 		TEST(in_a_shutdown_it_stops_only_when_nobody_needs_it_any_more),
 		TEST(a_lost_dependency_pauses_it_after_the_grace_and_it_comes_back),

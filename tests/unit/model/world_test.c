@@ -438,6 +438,55 @@ static void a_worker_whose_configuration_was_mended_does_not_wait_for_its_back_o
 	world_free(w);
 }
 
+static void ask(struct world *w, const char *name, enum event_kind kind, ms_t now)
+{
+	struct event e = {.kind = kind, .slot = find(w, name)->slot};
+	world_apply(w, &e, now);
+}
+
+static void who_is_stopped_and_started_takes_its_group_along(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"]},"
+					   "\"b\":{\"command\":[\"x\"],\"restart_with\":[\"a\"]}"));
+	settle(w, 1);
+	uint64_t b = find(w, "b")->run;
+	ask(w, "a", EVENT_ASKED_STOP, 10);
+	settle(w, 10);
+	assert_int_equal(find(w, "a")->state, WORKER_STOPPED);
+	assert_int_equal(find(w, "b")->run, b);
+	ask(w, "a", EVENT_ASKED_START, 20);
+	plan_once(w, 20);
+	assert_int_equal(find(w, "b")->state, WORKER_STOPPING);
+	assert_false(worker_is_up(find(w, "a")));
+	end(w, "b", 0, 20);
+	settle(w, 20);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	assert_int_equal(find(w, "b")->state, WORKER_READY);
+	assert_int_equal(find(w, "b")->restarts[CAUSE_GROUP], 1);
+	world_free(w);
+}
+
+static void who_is_mended_after_it_had_failed_takes_its_group_along(void **state)
+{
+	(void)state;
+	static const char after[] = ",\"restart\":{\"policy\":\"never\"}},"
+				    "\"b\":{\"command\":[\"x\"],\"restart_with\":[\"a\"]}}}";
+	char before[200], mended[200];
+	snprintf(before, sizeof(before), "{\"workers\":{\"a\":{\"command\":[\"x\"]%s", after);
+	snprintf(mended, sizeof(mended), "{\"workers\":{\"a\":{\"command\":[\"y\"]%s", after);
+	struct world *w = world_of(before);
+	settle(w, 1);
+	end(w, "a", 0x100, 10);
+	settle(w, 10);
+	assert_int_equal(find(w, "a")->state, WORKER_FAILED);
+	reload(w, mended, 0);
+	settle(w, 100);
+	assert_int_equal(find(w, "a")->state, WORKER_READY);
+	assert_int_equal(find(w, "b")->restarts[CAUSE_GROUP], 1);
+	world_free(w);
+}
+
 static void a_partner_that_stops_is_no_dependency_that_is_lost(void **state)
 {
 	(void)state;
@@ -742,6 +791,8 @@ int main(void)
 		cmocka_unit_test(instances_that_a_reload_removes_do_not_count_while_they_end),
 		cmocka_unit_test(a_change_between_one_instance_and_several_starts_none_beside_its_predecessor),
 		cmocka_unit_test(a_worker_whose_configuration_was_mended_does_not_wait_for_its_back_off),
+		cmocka_unit_test(who_is_stopped_and_started_takes_its_group_along),
+		cmocka_unit_test(who_is_mended_after_it_had_failed_takes_its_group_along),
 		cmocka_unit_test(a_partner_that_stops_is_no_dependency_that_is_lost),
 		cmocka_unit_test(a_third_signal_kills_a_browser_that_a_worker_still_needs),
 		cmocka_unit_test(a_critical_worker_that_a_reload_removes_does_not_end_the_pod),
