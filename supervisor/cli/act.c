@@ -83,6 +83,30 @@ static bool tell_list(const struct options *o, const json_t *items, bool waited)
 	return good;
 }
 
+/* It is still to come up; a job only waits for its next time. */
+static bool is_tried(const json_t *item)
+{
+	const char *state = field_text(item, "state");
+	bool waits = strcmp(state, "waiting") == 0 || strcmp(state, "paused") == 0 || strcmp(state, "backoff") == 0;
+	return waits && strcmp(field_text(item, "kind"), "job") != 0;
+}
+
+static bool any_is_tried(const json_t *items)
+{
+	for (size_t i = 0; i < json_array_size(items); i++)
+		if (is_tried(json_array_get(items, i)))
+			return true;
+	return false;
+}
+
+static void tell_absence(const struct options *o, const json_t *answer, const char *name)
+{
+	bool tried =
+		any_is_tried(json_object_get(answer, "workers")) || any_is_tried(json_object_get(answer, "browsers"));
+	fprintf(stderr, "podvisor %s: %s %s\n", o->verb, name,
+		tried ? "has not come up; podvisor goes on trying" : "did not come up");
+}
+
 static int tell_answer(const struct options *o, const json_t *answer, const char *name)
 {
 	bool waited = !o->given[OPTION_NO_WAIT], done = json_is_true(json_object_get(answer, "done"));
@@ -93,7 +117,7 @@ static int tell_answer(const struct options *o, const json_t *answer, const char
 		fprintf(stderr, "podvisor %s: %s is not done after %d minutes; it goes on\n", o->verb, name,
 			SUPERVISOR_WAIT_S / 60);
 	else if (!good)
-		fprintf(stderr, "podvisor %s: %s did not come up\n", o->verb, name);
+		tell_absence(o, answer, name);
 	return good && (done || !waited) ? 0 : 1;
 }
 
@@ -137,7 +161,7 @@ static bool is_named(const struct options *o, const json_t *item)
 	return false;
 }
 
-static void describe_list(FILE *to, const json_t *items, const struct options *o, int *shown)
+static void describe_list(FILE *to, const json_t *items, bool steady, const struct options *o, int *shown)
 {
 	char span[TABLE_TEXT_MAX];
 	for (size_t i = 0; i < json_array_size(items); i++) {
@@ -148,20 +172,21 @@ static void describe_list(FILE *to, const json_t *items, const struct options *o
 		fputs((*shown)++ ? ", " : "", to);
 		table_put_clean(to, field_text(item, "name"));
 		fprintf(to, " %s", field_text(item, "state"));
-		fprintf(to, " for %s", table_span(field_number(item, "since_seconds"), span));
+		if (!steady)
+			fprintf(to, " for %s", table_span(field_number(item, "since_seconds"), span));
 		fputs(reason[0] ? " (" : "", to);
 		table_put_clean(to, reason);
 		fputs(reason[0] ? ")" : "", to);
 	}
 }
 
-static void describe(FILE *to, const json_t *answer, const void *ctx)
+static void describe(FILE *to, const json_t *answer, bool steady, const void *ctx)
 {
 	const struct options *o = ctx;
 	int shown = 0;
 	fprintf(to, "%s: ", o->verb);
-	describe_list(to, json_object_get(answer, "workers"), o, &shown);
-	describe_list(to, json_object_get(answer, "browsers"), o, &shown);
+	describe_list(to, json_object_get(answer, "workers"), steady, o, &shown);
+	describe_list(to, json_object_get(answer, "browsers"), steady, o, &shown);
 }
 
 static int check_names(const struct options *o)

@@ -40,17 +40,17 @@ const struct command commands[COMMAND_COUNT] = {
 		"what `GET /api/v1/status` answers; with `--watch` one object a line", NULL, SHOWS | BIT(WATCH), 0, 0},
 	[COMMAND_START] = {"start", " NAME...", "start workers and browsers",
 		"NAME is a worker (all its instances), one instance (`api.1`) or a browser. Waits until each is "
-		"available "
-		"or has ended for good, at most ten minutes; exit code 1 when one did not come up. Nothing is done "
-		"when "
-		"a name is wrong.",
+		"available, at most ten minutes, and tells meanwhile what keeps it. Exit code 1, with the reason, as "
+		"soon as one has ended for good, backs off, or waits for a worker that does not come back by itself; "
+		"podvisor goes on trying. Nothing is done when a name is wrong.",
 		ACTED, "@names", SHOWS | BIT(NO_WAIT), 1, ANY},
 	[COMMAND_STOP] = {"stop", " NAME...", "stop workers and browsers",
 		"Waits until nothing of them runs. They stay stopped until somebody starts them.", ACTED, "@names",
 		SHOWS | BIT(NO_WAIT), 1, ANY},
 	[COMMAND_RESTART] = {"restart", " NAME...", "stop and start workers and browsers",
-		"Waits until a new run of each is available; exit code 1 when one did not come up.", ACTED, "@names",
-		SHOWS | BIT(NO_WAIT), 1, ANY},
+		"Waits until a new run of each is available, and no longer than `start` does; exit code 1 when one did "
+		"not come up.",
+		ACTED, "@names", SHOWS | BIT(NO_WAIT), 1, ANY},
 	[COMMAND_RELOAD] = {"reload", "", "read the configuration again, as SIGHUP does",
 		"Prints what changes, one line a thing: `+ worker x` is new, `- worker y` goes, `~ worker z: "
 		"stop.timeout "

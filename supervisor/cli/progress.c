@@ -1,12 +1,31 @@
 #include "podvisor/cli/progress.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "podvisor/cli/screen.h"
 
 #define OVER_AGAIN "\r\033[K"
 
-enum { ASK_MS = 2000 };
+/* A line that stays is for waits that are worth one: from the second second on. */
+enum { ASK_MS = 2000, TICKS_UNTOLD = 8 };
+
+static void draw(struct progress *p, const char *text)
+{
+	fputs(OVER_AGAIN, stderr);
+	screen_put_line(stderr, text, screen_columns(stderr) - 1);
+	fflush(stderr);
+	p->shown = true;
+}
+
+/* Takes text. */
+static void tell(struct progress *p, char *text)
+{
+	if (!p->told || strcmp(p->told, text) != 0)
+		fprintf(stderr, "podvisor %s\n", text);
+	free(p->told);
+	p->told = text;
+}
 
 static void show(struct progress *p, const json_t *answer)
 {
@@ -15,14 +34,15 @@ static void show(struct progress *p, const json_t *answer)
 	FILE *to = open_memstream(&text, &size);
 	if (!to)
 		return;
-	p->describe(to, answer, p->ctx);
-	if (fclose(to) == 0) {
-		fputs(OVER_AGAIN, stderr);
-		screen_put_line(stderr, text, screen_columns(stderr) - 1);
-		fflush(stderr);
-		p->shown = true;
+	p->describe(to, answer, !p->drawn, p->ctx);
+	if (fclose(to) != 0) {
+		free(text);
+	} else if (p->drawn) {
+		draw(p, text);
+		free(text);
+	} else {
+		tell(p, text);
 	}
-	free(text);
 }
 
 /* Through a supervisor of its own: the one that waits is in the middle of its question. */
@@ -31,6 +51,8 @@ static void tick(void *ctx)
 	struct progress *p = ctx;
 	struct supervisor s = *p->s;
 	json_t *answer;
+	if (!p->drawn && ++p->ticks < TICKS_UNTOLD)
+		return;
 	s.quiet = true;
 	s.tick = NULL;
 	struct http_call call;
@@ -45,8 +67,11 @@ static void tick(void *ctx)
 void progress_begin(struct progress *p, struct supervisor *s)
 {
 	p->s = s;
+	p->drawn = screen_can_draw(stderr);
 	p->shown = false;
-	if (!s->json && screen_can_draw(stderr)) {
+	p->ticks = 0;
+	p->told = NULL;
+	if (!s->json) {
 		s->tick = tick;
 		s->tick_ctx = p;
 	}
@@ -57,4 +82,6 @@ void progress_end(struct progress *p)
 	p->s->tick = NULL;
 	if (p->shown)
 		fputs(OVER_AGAIN, stderr);
+	free(p->told);
+	p->told = NULL;
 }

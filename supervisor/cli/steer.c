@@ -93,13 +93,15 @@ static int show_drain(const struct options *o, struct supervisor *s, bool draine
 	return code;
 }
 
-static void describe_drain(FILE *to, const json_t *drain, const void *ctx)
+static void describe_drain(FILE *to, const json_t *drain, bool steady, const void *ctx)
 {
 	char span[TABLE_TEXT_MAX];
 	const json_t *open = json_object_get(drain, "connections");
 	(void)ctx;
-	fprintf(to, "drain: %s for %s", field_text(drain, "state"),
-		table_span(field_number(drain, "since_seconds"), span));
+	fprintf(to, "drain: %s", field_text(drain, "state"));
+	if (steady)
+		return;
+	fprintf(to, " for %s", table_span(field_number(drain, "since_seconds"), span));
 	if (field_number(open, "http") >= 0)
 		fprintf(to, ", %.0f requests and %.0f WebSockets left", field_number(open, "http"),
 			field_number(open, "websocket"));

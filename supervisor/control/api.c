@@ -10,6 +10,7 @@
 #include "podvisor/io/server.h"
 
 #define CHANGES_MAX (1024 * 1024)
+#define PATIENCE_MS 1000
 
 static const char *version_of(const struct control_port *port)
 {
@@ -178,8 +179,10 @@ static void ask(const struct api_call *c, const struct wish *wish)
 		answer_json(c->answer, 202, shape_asked(c->s, c->name, false));
 		return;
 	}
-	*c->wait = (struct wait){
-		.kind = wish->wait, .until = clock_after(c->s->now, wait_s * 1000), .mark = mark_for(w, wish, c->name)};
+	*c->wait = (struct wait){.kind = wish->wait,
+		.until = clock_after(c->s->now, wait_s * 1000),
+		.mark = mark_for(w, wish, c->name),
+		.patient_until = clock_after(c->s->now, PATIENCE_MS)};
 	snprintf(c->wait->name, sizeof(c->wait->name), "%s", c->name);
 }
 

@@ -15,6 +15,45 @@ static bool has_begun(const struct worker *w, uint64_t mark)
 	return w->run >= mark || (last && last->run >= mark);
 }
 
+/* An instance of that name that is not there. */
+static const struct worker *find_absent(const struct world *w, const char *name)
+{
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *worker = &w->workers[i];
+		if (worker_is_configured(worker) && strcmp(worker->config->name, name) == 0 &&
+			!worker_is_available(worker))
+			return worker;
+	}
+	return NULL;
+}
+
+/* The worker that keeps it waiting, as its reason tells: that of its first dependency that is not there. */
+static const struct worker *find_obstacle(const struct world *w, const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->config->n_depends_on; i++) {
+		struct config_ref ref = worker->config->depends_on[i];
+		if (world_is_available(w, worker->source, ref, NULL, 0))
+			continue;
+		return ref.thing == THING_WORKER ? find_absent(w, worker->source->workers[ref.index].name) : NULL;
+	}
+	return NULL;
+}
+
+static bool is_waiting(const struct worker *w)
+{
+	return w->state == WORKER_WAITING || w->state == WORKER_PAUSED;
+}
+
+/* For one that does not come back by itself. */
+static bool waits_in_vain(const struct world *w, const struct worker *worker)
+{
+	if (!is_waiting(worker))
+		return false;
+	for (size_t hops = 0; worker && is_waiting(worker) && hops < w->n_workers; hops++)
+		worker = find_obstacle(w, worker);
+	return worker && worker_is_final(worker);
+}
+
 /* The run that was asked for is over, and none follows it at once. */
 static bool run_is_over(const struct wait *wait, const struct worker *w)
 {
@@ -23,16 +62,17 @@ static bool run_is_over(const struct wait *wait, const struct worker *w)
 	return over && (!w->schedule.owed || worker_is_final(w));
 }
 
-static bool worker_is_done(const struct wait *wait, const struct worker *w)
+static bool worker_is_done(const struct wait *wait, const struct snapshot *s, const struct worker *w)
 {
 	if (w->config->kind == WORKER_JOB && wait->kind != WAIT_STOP)
 		return run_is_over(wait, w);
-	bool settled = worker_is_available(w) || worker_is_final(w);
+	bool settled = worker_is_available(w) || worker_is_final(w) || w->state == WORKER_BACKOFF;
+	bool vain = clock_due(wait->patient_until, s->now) && waits_in_vain(s->world, w);
 	switch (wait->kind) {
 	case WAIT_START:
-		return worker_is_available(w) || (settled && has_begun(w, wait->mark));
+		return worker_is_available(w) || vain || (settled && has_begun(w, wait->mark));
 	case WAIT_RESTART:
-		return settled && has_begun(w, wait->mark) && !w->again;
+		return !w->again && (vain || (settled && has_begun(w, wait->mark)));
 	default:
 		return !w->wanted && !worker_is_up(w) && worker_is_final(w);
 	}
@@ -40,25 +80,27 @@ static bool worker_is_done(const struct wait *wait, const struct worker *w)
 
 static bool browser_is_done(const struct wait *wait, const struct browser *b)
 {
-	bool begun = b->run >= wait->mark, failed = b->state == BROWSER_FAILED;
+	bool begun = b->run >= wait->mark || b->last_run >= wait->mark;
+	bool failed = b->state == BROWSER_FAILED, settled = failed || b->state == BROWSER_BACKOFF;
 	switch (wait->kind) {
 	case WAIT_START:
-		return browser_is_available(b) || (failed && begun);
+		return browser_is_available(b) || (settled && begun);
 	case WAIT_RESTART:
-		return (browser_is_available(b) && begun && !b->again) || failed;
+		return begun && !b->again && (browser_is_available(b) || settled);
 	default:
 		return !b->wanted && !browser_is_up(b) && (b->state == BROWSER_STOPPED || failed);
 	}
 }
 
-static bool asked_is_done(const struct wait *wait, const struct world *w)
+static bool asked_is_done(const struct wait *wait, const struct snapshot *s)
 {
+	const struct world *w = s->world;
 	bool any = false;
 	for (size_t i = 0; i < w->n_workers; i++) {
 		if (!worker_is_configured(&w->workers[i]) || !waits_means_worker(w, i, wait->name))
 			continue;
 		any = true;
-		if (!worker_is_done(wait, &w->workers[i]))
+		if (!worker_is_done(wait, s, &w->workers[i]))
 			return false;
 	}
 	int browser = any ? -1 : world_find_browser(w, wait->name);
@@ -83,6 +125,6 @@ bool waits_is_done(const struct wait *wait, const struct snapshot *s)
 	case WAIT_NONE:
 		return true;
 	default:
-		return asked_is_done(wait, s->world);
+		return asked_is_done(wait, s);
 	}
 }

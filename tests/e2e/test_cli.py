@@ -738,6 +738,17 @@ def test_a_worker_that_failed_is_1_with_its_reason(canned):
     assert done.err == "podvisor restart: valuation did not come up\n"
 
 
+def test_what_is_still_tried_is_1_and_goes_on(canned):
+    backs_off = {**WORKER, "state": "backoff", "available": False, "reason": "could not start: no such file"}
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "POST /api/v1/workers/api/start": acted(backs_off)}
+    done = canned.cli("start", "api")
+    assert (done.code, done.out) == (1, "api: backoff, could not start: no such file\n")
+    assert done.err == "podvisor start: api has not come up; podvisor goes on trying\n"
+    job = {**backs_off, "state": "waiting", "kind": "job", "reason": "next run at noon; last run: exited with code 1"}
+    canned.answers["POST /api/v1/workers/api/start"] = acted(job)
+    assert canned.cli("start", "api").err == "podvisor start: api did not come up\n"
+
+
 def test_to_stop_what_has_failed_is_no_failure(canned):
     canned.answers = {"GET /api/v1/workers/valuation": acted(FAILED), "POST /api/v1/workers/valuation/stop": acted(FAILED)}
     assert canned.cli("stop", "valuation").code == 0
@@ -805,6 +816,29 @@ def test_a_long_wait_tells_on_a_terminal_what_it_waits_for(canned, terminal):
     assert "indexer" not in screen.written.decode()
     assert rest.endswith("\r\033[Kapi: \033[32mready\033[0m, pid 123\r\n")
     assert screen.process.wait(30 * SLOWER) == 0
+
+
+def test_a_long_wait_without_a_terminal_tells_each_change_once(canned, processes):
+    release = threading.Event()
+
+    def slow(_):
+        release.wait(60 * SLOWER)
+        return acted(WORKER)
+
+    def looked_at(_):
+        looks.append(1)
+        reason = "postgres:main is down" if len(looks) < 4 else "run 7"
+        return 200, {"workers": [{**WORKER, "state": "waiting", "since_seconds": len(looks), "reason": reason}], "browsers": []}
+    looks = []
+    canned.answers = {"GET /api/v1/workers/api": acted(WORKER), "POST /api/v1/workers/api/start": slow,
+                      "GET /api/v1/workers": looked_at}
+    processes.append(subprocess.Popen([PROGRAM, "start", "api"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, env={**os.environ, "PODVISOR_SOCKET": str(canned.path)}))
+    wait_until("it has looked often", lambda: len(looks) > 6)
+    release.set()
+    code, out, err = ended(processes[0])
+    assert (code, out) == (0, b"api: ready, pid 123\n")
+    assert err == "podvisor start: api waiting (postgres:main is down)\npodvisor start: api waiting (run 7)\n"
 
 
 def test_a_drain_that_is_waited_for_tells_how_far_it_is(canned, terminal):
@@ -1137,6 +1171,30 @@ def test_a_worker_that_fails_when_started_is_1(pod):
     assert done.code == 1 and done.out.startswith("migrate: failed, exited with code 3")
     done = pod.cli("start", "migrat")
     assert done.code == 1 and 'did you mean "migrate"?' in done.err
+
+
+def test_what_cannot_start_is_told_with_its_reason_and_not_waited_for(podvisor):
+    """Ten minutes are what the command would wait; the test's own patience is less."""
+    late = {"restart": {"backoff": {"initial": "1h", "max": "1h"}}}
+    pod = podvisor({"workers": {"wrong": {"command": ["/nonexistent/program"], **late},
+                                "fails": {"command": shell("sleep 0.3; exit 3"), "kind": "task", **late},
+                                "after": {"command": shell("exec sleep 1000"), "depends_on": ["between"]},
+                                "between": {"command": shell("exec sleep 1000"), "depends_on": ["gone"]},
+                                "gone": {"command": shell("exit 4"), "kind": "task", "restart": {"policy": "never"}}}})
+    pod.wait_worker("gone", state="failed")
+    for name in "wrong", "fails":
+        pod.wait_worker(name, state="backoff")
+    for name, told in (("wrong", "wrong: backoff, could not start: cannot execute /nonexistent/program: No such file"),
+                       ("fails", "fails: backoff, exited with code 3"),
+                       ("after", "after: waiting, worker:between is waiting")):
+        done = pod.cli("start", name, seconds=60)
+        assert done.code == 1 and done.out.startswith(told), done
+        assert done.err.endswith(f"podvisor start: {name} has not come up; podvisor goes on trying\n"), done
+    done = pod.cli("restart", "wrong", seconds=60)
+    assert done.code == 1 and "No such file" in done.out, done
+    done = pod.cli("start", "gone", seconds=60)
+    assert done.code == 1 and done.err.endswith("podvisor start: gone did not come up\n"), done
+    assert pod.stop() == 0
 
 
 def test_logs_of_real_workers(pod):

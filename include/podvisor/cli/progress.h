@@ -1,5 +1,6 @@
-/* progress owns the line on a terminal that tells, while a command waits, what it
- * waits for. It stands on stderr, is drawn over itself, and is gone at the end. */
+/* progress owns what a command tells on stderr while it waits: what it waits for. On
+ * a terminal that is one line, which is drawn over itself and gone at the end;
+ * elsewhere a line whenever something has changed. */
 #ifndef PODVISOR_CLI_PROGRESS_H
 #define PODVISOR_CLI_PROGRESS_H
 
@@ -11,14 +12,17 @@
 struct progress {
 	struct supervisor *s; /* borrowed */
 	const char *target; /* what is asked again and again; borrowed */
-	/* Writes one line for people of the answer. */
-	void (*describe)(FILE *to, const json_t *answer, const void *ctx);
+	/* Writes one line for people of the answer; steady: without what changes with every look, such as spans of
+	 * time. */
+	void (*describe)(FILE *to, const json_t *answer, bool steady, const void *ctx);
 	const void *ctx;
+	bool drawn; /* on a terminal: over itself */
 	bool shown;
+	int ticks;
+	char *told; /* the last line that is not drawn over; owned */
 };
 
-/* Arranges that s tells while it waits; nothing when stderr is no terminal or
- * the command speaks JSON. p lives until progress_end. */
+/* Arranges that s tells while it waits, unless the command speaks JSON. p lives until progress_end. */
 void progress_begin(struct progress *p, struct supervisor *s);
 void progress_end(struct progress *p);
 

@@ -15,14 +15,15 @@ struct wait {
 	ms_t until;
 	char name[64]; /* START, STOP, RESTART: a worker, an instance, or a browser */
 	uint64_t mark; /* runs from this number on are newer than the request */
+	ms_t patient_until; /* START, RESTART: what it depends on may be asked for in the same breath */
 	uint64_t after; /* EVENT: one newer than that */
 };
 
 /* Whether slot is meant by name: its own name, or the name it is an instance
  * of. */
 bool waits_means_worker(const struct world *w, size_t slot, const char *name);
-/* Things that are gone meanwhile (a reload removed them) are waited for no
- * longer. */
+/* Whether it has come about, or does not without more ado: a worker that failed, or backs off, or waits for another
+ * that does not come back by itself, is waited for no longer, and neither is what a reload removed. */
 bool waits_is_done(const struct wait *wait, const struct snapshot *s);
 
 #endif

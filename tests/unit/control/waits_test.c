@@ -11,6 +11,9 @@
 
 static struct config config;
 static struct config_worker pool = {.name = (char *)(uintptr_t) "pool"};
+static struct config_worker chain[3] = {{.name = (char *)(uintptr_t) "first"}, {.name = (char *)(uintptr_t) "second"},
+	{.name = (char *)(uintptr_t) "third"}};
+static struct config_ref links[] = {{.thing = THING_WORKER, .index = 1}, {.thing = THING_WORKER, .index = 2}};
 static struct config_browser chrome = {.name = (char *)(uintptr_t) "chrome"};
 static struct worker workers[3]; /* two of pool, and a slot that nobody has */
 static struct browser browser;
@@ -57,8 +60,6 @@ static void a_restart_needs_a_new_run_of_every_instance(void **state)
 	assert_true(is_done(WAIT_RESTART));
 	workers[1].state = WORKER_STARTING;
 	assert_false(is_done(WAIT_RESTART));
-	workers[1].state = WORKER_BACKOFF;
-	assert_false(is_done(WAIT_RESTART));
 	workers[1].state = WORKER_FAILED;
 	assert_true(is_done(WAIT_RESTART));
 }
@@ -83,6 +84,60 @@ static void a_start_of_what_failed_before_does_not_count_the_old_failure(void **
 	workers[0].n_runs = 2;
 	workers[0].history[1].run = 12;
 	assert_true(is_done(WAIT_START));
+}
+
+static void a_worker_that_backs_off_is_waited_for_no_longer(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "pool.0");
+	workers[0] = (struct worker){
+		.config = &pool, .name = "pool.0", .state = WORKER_BACKOFF, .wanted = true, .n_runs = 1};
+	workers[0].history[0].run = 9; /* from before the request */
+	assert_false(is_done(WAIT_START));
+	assert_false(is_done(WAIT_RESTART));
+	workers[0].history[0].run = 10;
+	assert_true(is_done(WAIT_START));
+	assert_true(is_done(WAIT_RESTART));
+	assert_false(is_done(WAIT_STOP));
+}
+
+/* first waits for second, which waits for third. */
+static void set_chain(enum worker_state last)
+{
+	config.workers = chain;
+	config.n_workers = 3;
+	for (int i = 0; i < 3; i++) {
+		workers[i] = (struct worker){.config = &chain[i],
+			.source = &config,
+			.state = WORKER_WAITING,
+			.wanted = true,
+			.slot = (uint32_t)i};
+		snprintf(workers[i].name, sizeof(workers[i].name), "%s", chain[i].name);
+		chain[i].depends_on = &links[i];
+		chain[i].n_depends_on = i < 2;
+	}
+	workers[2].state = last;
+	strcpy(wait.name, "first");
+	wait.patient_until = now.now + 1000;
+}
+
+static void what_waits_for_a_worker_that_does_not_come_back_is_waited_for_no_longer(void **state)
+{
+	(void)state;
+	static const struct {
+		enum worker_state last;
+		bool done;
+	} cases[] = {{WORKER_FAILED, true}, {WORKER_STOPPED, true}, {WORKER_BACKOFF, false}, {WORKER_STARTING, false},
+		{WORKER_WAITING, false}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_chain(cases[i].last);
+		assert_false(is_done(WAIT_START)); /* who is asked for in the same breath has not heard of it yet */
+		now.now = wait.patient_until;
+		assert_int_equal(is_done(WAIT_START), cases[i].done);
+		assert_int_equal(is_done(WAIT_RESTART), cases[i].done);
+		workers[0].state = WORKER_STOPPED; /* as if it were not asked for yet */
+		assert_false(is_done(WAIT_START));
+	}
 }
 
 static void a_stop_is_done_when_nothing_runs_and_nothing_is_wanted(void **state)
@@ -147,7 +202,17 @@ static void browsers_are_waited_for_as_workers_are(void **state)
 	assert_false(is_done(WAIT_STOP));
 	browser.run = 10;
 	assert_true(is_done(WAIT_RESTART));
+	browser.state = BROWSER_BACKOFF;
 	browser.run = 0;
+	browser.last_run = 9;
+	assert_false(is_done(WAIT_START));
+	assert_false(is_done(WAIT_RESTART));
+	browser.last_run = 10;
+	assert_true(is_done(WAIT_START));
+	assert_true(is_done(WAIT_RESTART));
+	browser.state = BROWSER_FAILED;
+	assert_true(is_done(WAIT_START));
+	assert_true(is_done(WAIT_RESTART));
 	browser.wanted = false;
 	browser.state = BROWSER_CLEANING;
 	assert_false(is_done(WAIT_STOP));
@@ -177,6 +242,8 @@ int main(void)
 		cmocka_unit_test_setup(a_restart_needs_a_new_run_of_every_instance, set_up),
 		cmocka_unit_test_setup(one_instance_can_be_meant_alone, set_up),
 		cmocka_unit_test_setup(a_start_of_what_failed_before_does_not_count_the_old_failure, set_up),
+		cmocka_unit_test_setup(a_worker_that_backs_off_is_waited_for_no_longer, set_up),
+		cmocka_unit_test_setup(what_waits_for_a_worker_that_does_not_come_back_is_waited_for_no_longer, set_up),
 		cmocka_unit_test_setup(a_stop_is_done_when_nothing_runs_and_nothing_is_wanted, set_up),
 		cmocka_unit_test_setup(a_job_is_waited_for_until_the_run_that_was_asked_for_is_over, set_up),
 		cmocka_unit_test_setup(what_a_reload_removed_is_not_waited_for, set_up),
