@@ -264,7 +264,8 @@ static void on_unstartable(struct worker *w, const struct event *e, struct turn 
 		snprintf(w->reason, sizeof(w->reason), "could not start: %.*s", (int)sizeof(w->reason) - 20, e->text);
 }
 
-/* It ends by itself: as a stop without a signal, for as long as a stop may take. */
+/* It ends by itself: as a stop without a signal, for as long as a stop may take. A single command (run -- COMMAND)
+ * takes as long as it likes, as under any other init. */
 static void begin_leaving(struct worker *w, struct turn *t)
 {
 	w->notified_stopping = true;
@@ -272,7 +273,7 @@ static void begin_leaving(struct worker *w, struct turn *t)
 		return;
 	w->cause = CAUSE_EXIT;
 	w->stop_step = WORKER_STOP_NONE;
-	w->stop_deadline = clock_after(t->now, worker_stop_of(w)->timeout);
+	w->stop_deadline = w->config->interactive ? CLOCK_NEVER : clock_after(t->now, worker_stop_of(w)->timeout);
 	worker_enter(w, WORKER_STOPPING, t, "it says that it is stopping");
 }
 

@@ -225,7 +225,9 @@ static int spawn(struct run *r, const struct worker *worker, struct environment 
 	const struct config_worker *config = worker->run_config;
 	struct process_spec spec = PROCESS_SPEC;
 	r->uid = command_uid(r->command);
-	int rc = r->interactive ? 0 : notify_socket_open(&r->notify, r->owner->context->loop, &notify_ops, r, err);
+	int rc = notify_socket_open(&r->notify, r->owner->context->loop, &notify_ops, r, err);
+	/* A single command is started as tini would, whatever podvisor lacks. */
+	rc = r->interactive ? 0 : rc;
 	rc = rc ? rc : command_describe(r->command, worker, env, &spec, err);
 	rc = rc ? rc : add_environment(r, config, env, err);
 	rc = rc ? rc : open_stdio(r, worker, spec.stdio, err);

@@ -1,6 +1,7 @@
 """podvisor run -- COMMAND: as tini and dumb-init do it."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -164,6 +165,29 @@ def test_no_file_is_needed_and_none_is_written(run):
         assert (done.returncode, done.stdout.strip(), os.listdir(place)) == (0, place, [])
     new = {name for name in (set(os.listdir("/tmp")) | set(os.listdir("/dev/shm")) | set(os.listdir("/run"))) - before}
     assert not [name for name in new if name.startswith(f"podvisor-{os.geteuid()}") or name == "podvisor"]
+
+
+NOTIFY = pytest.mark.skipif(not shutil.which("systemd-notify"), reason="systemd-notify is not installed")
+
+
+@NOTIFY
+def test_it_may_speak_sd_notify_and_gets_its_answers(run):
+    """systemd-notify waits until its message has been taken, and fails when nobody listens."""
+    script = "systemd-notify --ready --status=here && systemd-notify STOPPING=1 && echo told; exit 6"
+    assert run("sh", "-c", script).result() == (6, b"told\n", b"")
+
+
+@NOTIFY
+def test_the_code_is_that_of_the_main_process_that_it_names(run):
+    script = "exec 3<&0; (read go; exit 5) <&3 & systemd-notify MAINPID=$! && echo named; exit 3"
+    command = run("sh", "-c", script, stdin=subprocess.PIPE)
+    assert command.line() == "named"
+    assert command.result(b"go\n") == (5, b"", b"")
+
+
+def test_what_another_supervisor_told_podvisor_is_not_for_it(run):
+    code, out, _ = run("sh", "-c", 'echo "$NOTIFY_SOCKET"', env={"NOTIFY_SOCKET": "/run/outer"}).result()
+    assert code == 0 and re.fullmatch(rb"@podvisor/[0-9a-f]+\n", out)
 
 
 @pytest.mark.parametrize("argv, code", [(["run", "--"], 64), (["run", "echo"], 64), (["run", "--nonsense"], 64),

@@ -818,6 +818,20 @@ static void a_worker_that_its_stop_command_ended_needs_no_signal(void **state)
 	expect(b, EFFECT_WORKER_SPAWN);
 }
 
+static void a_single_command_that_says_it_stops_takes_as_long_as_it_likes(void **state)
+{
+	struct bench *b = *state;
+	b->config.interactive = true;
+	b->config.restart.policy = RESTART_NEVER;
+	started(b);
+	notified(b, NOTIFIED_STOPPING);
+	expect_state(b, WORKER_STOPPING);
+	b->turn.now += 24 * 3600 * 1000;
+	assert_null(plan(b));
+	ended(b, 0x500);
+	expect_state(b, WORKER_FAILED);
+}
+
 /* ---- groups ---- */
 
 static void it_restarts_when_one_of_its_group_comes_back_once(void **state)
@@ -1103,6 +1117,7 @@ int main(void)
 		TEST(a_stop_command_that_fails_is_told_and_the_signal_follows),
 		TEST(a_stop_command_that_hangs_does_not_delay_the_kill),
 		TEST(a_worker_that_its_stop_command_ended_needs_no_signal),
+		TEST(a_single_command_that_says_it_stops_takes_as_long_as_it_likes),
 		TEST(it_restarts_when_one_of_its_group_comes_back_once),
 		TEST(a_group_that_came_back_while_it_was_down_is_old_news),
 		TEST(only_an_end_that_is_followed_by_another_run_is_a_comeback),
