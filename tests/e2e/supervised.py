@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import select
 import shutil
 import signal
@@ -467,3 +468,33 @@ def gate():
     one = Gate()
     yield one
     one.file.close()
+
+
+# ---- many at once ----
+
+MANY = 2000
+
+
+def raise_limits():
+    """Room for many: descriptors are counted per process."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def assert_each_exit_is_told(pod, many):
+    ends = {line["worker"]: line.msg for line in pod.find(msg=r"^(succeeded|failed|stopped): ")}
+    wanted = {f"many.{i}": i % 3 for i in range(many)}
+    wrong = {name: ends.get(name) for name, code in wanted.items() if f"exited with code {code}" not in ends.get(name, "")}
+    assert wrong == {}, f"{len(wrong)} of {many} exits are lost or wrong"
+    assert len(pod.find(msg=r"^(succeeded|failed|stopped): exited")) == many
+
+
+def end_many_at_once(start, gate):
+    """A podvisor with MANY workers whose ends have all been told, and with the worker one."""
+    many = {"command": [GATE, gate.path], "instances": MANY, "restart": {"policy": "never"}}
+    pod = start(workers(many=many, one=[TREE]), options={"preexec_fn": raise_limits})
+    pod.log(msg="^ready: pid", count=MANY + 1, seconds=4 * DEADLINE_S)
+    gate.open()
+    pod.log(msg=r"^(succeeded|failed|stopped): exited", count=MANY, seconds=4 * DEADLINE_S)
+    assert_each_exit_is_told(pod, MANY)
+    return pod

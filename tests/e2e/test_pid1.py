@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from supervised import (DEADLINE_S, GATE, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, await_true, built, children_of, fields_of, gate,
-                        has_signal, namespaces_missing, pids, pods, workers, zombies_of)
-from test_workers import MANY, assert_each_exit_is_told, raise_limits
+from supervised import (DEADLINE_S, GATE, MANY, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, await_true, built, children_of,
+                        end_many_at_once, fields_of, gate, has_signal, namespaces_missing, pids, pods, workers, zombies_of)
 
 WHY_NOT = namespaces_missing()
 pytestmark = [built, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
@@ -101,12 +100,7 @@ def test_orphans_of_what_was_executed_into_the_pod_are_reaped(init):
 
 
 def test_two_thousand_workers_that_end_at_once_are_all_accounted_for(init, gate):
-    pod = init(workers(many={"command": [GATE, gate.path], "instances": MANY, "restart": {"policy": "never"}}, one=[TREE]),
-               options={"preexec_fn": raise_limits})
-    pod.log(msg="^ready: pid", count=MANY + 1, seconds=4 * DEADLINE_S)
-    gate.open()
-    pod.log(msg=r"^(succeeded|failed|stopped): exited", count=MANY, seconds=4 * DEADLINE_S)
-    assert_each_exit_is_told(pod, MANY)
+    pod = end_many_at_once(init, gate)
     await_true("no zombie", lambda: not zombies_of(pod.pid) and len(all_inside(pod)) == 2)
     assert pod.state("one") == "ready"
     assert pod.stop() == 0

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from supervised import (DEADLINE_S, FIXTURES, GATE, PODVISOR, TELL, TREE, alive, arguments_of, await_true, built, fields_of,
-                        gate, has_signal, pods, root_only, workers, zombies_of)
+from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, await_true, built,
+                        end_many_at_once, fields_of, gate, has_signal, pods, root_only, workers, zombies_of)
 
 pytestmark = built
 
@@ -738,32 +738,8 @@ def test_after_podvisor_was_killed_the_next_one_starts_in_the_same_place(pods):
 
 # ---- many at once ----
 
-MANY = 2000
-
-
-def raise_limits():
-    """Room for many: descriptors are counted per process."""
-    import resource
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def assert_each_exit_is_told(pod, many):
-    ends = {line["worker"]: line.msg for line in pod.find(msg=r"^(succeeded|failed|stopped): ")}
-    wanted = {f"many.{i}": i % 3 for i in range(many)}
-    wrong = {name: ends.get(name) for name, code in wanted.items() if f"exited with code {code}" not in ends.get(name, "")}
-    assert wrong == {}, f"{len(wrong)} of {many} exits are lost or wrong"
-    assert len(pod.find(msg=r"^(succeeded|failed|stopped): exited")) == many
-
-
 def test_two_thousand_workers_that_end_at_once_are_all_accounted_for(pods, gate):
-    many = MANY
-    pod = pods(workers(many={"command": [GATE, gate.path], "instances": many, "restart": {"policy": "never"}}, one=[TREE]),
-               options={"preexec_fn": raise_limits})
-    pod.log(msg="^ready: pid", count=many + 1, seconds=4 * DEADLINE_S)
-    gate.open()
-    pod.log(msg=r"^(succeeded|failed|stopped): exited", count=many, seconds=4 * DEADLINE_S)
-    assert_each_exit_is_told(pod, many)
+    pod = end_many_at_once(pods, gate)
     await_true("no zombie", lambda: not zombies_of(pod.pid))
     assert pod.state("one") == "ready"
     assert len(pod.marked()) == 2, "one worker and its shim"
