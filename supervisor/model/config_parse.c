@@ -536,12 +536,20 @@ static void settle_check(struct config_check *check)
 				       : CHECK_NONE;
 }
 
+/* Without anything to look at, a startup is a time that the worker has to last. */
+static void settle_startup(struct config_check *startup)
+{
+	settle_check(startup);
+	if (startup->kind == CHECK_NONE && startup->initial_delay)
+		startup->kind = CHECK_DELAY;
+}
+
 static void settle_checks(struct config *c)
 {
 	for (size_t i = 0; i < c->n_workers; i++) {
 		settle_check(&c->workers[i].readiness);
 		settle_check(&c->workers[i].liveness);
-		settle_check(&c->workers[i].startup);
+		settle_startup(&c->workers[i].startup);
 	}
 }
 

@@ -221,7 +221,9 @@ static const struct config_key check_keys[] = {
 	{0},
 };
 static const struct config_section section_check = {.name = "check",
-	.text = "A check: exactly one of `http`, `tcp`, `exec`, `file` and `notify`, and when it counts.",
+	.text = "A check: exactly one of `http`, `tcp`, `exec`, `file` and `notify`, and when it counts. `startup` may "
+		"be a time "
+		"instead, `initial_delay` alone: it has started when it has lasted so long.",
 	.keys = check_keys,
 	.has_present = true,
 	.present_offset = offsetof(struct config_check, present)};

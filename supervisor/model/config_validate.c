@@ -41,9 +41,11 @@ static void check_one(
 	size_t n = check->notify;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		n += config_node_get(node, kinds[i]) != NULL;
-	if (n == 0)
+	bool startup = strcmp(name, "startup") == 0;
+	if (n == 0 && check->kind != CHECK_DELAY)
 		config_report_value(v->report, node,
-			"checks nothing (expected one of \"http\", \"tcp\", \"exec\", \"file\", \"notify\")");
+			"checks nothing (expected one of \"http\", \"tcp\", \"exec\", \"file\", \"notify\"%s)",
+			startup ? ", or \"initial_delay\" alone" : "");
 	else if (n > 1)
 		config_report_value(v->report, node,
 			"checks more than one thing (expected only one of \"http\", \"tcp\", \"exec\", \"file\", "

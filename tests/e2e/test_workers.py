@@ -1,4 +1,5 @@
 """The process supervisor: order, readiness, restarts, stops, and nothing left behind."""
+import datetime
 import http.server
 import os
 import pathlib
@@ -29,6 +30,12 @@ def order(pod, *steps):
     for worker, msg in steps:
         found.append(pod.log(worker, msg, found[-1] if found else -1))
     return found
+
+
+def seconds_between(pod, worker, first, second):
+    """By the log's own clock."""
+    moments = [datetime.datetime.fromisoformat(pod.find(worker, msg)[0]["ts"].replace("Z", "+00:00")) for msg in (first, second)]
+    return (moments[1] - moments[0]).total_seconds()
 
 
 # ---- order ----
@@ -356,6 +363,18 @@ def test_a_worker_that_stops_petting_the_watchdog_is_restarted(pods):
     assert pod.log("api", own=False, stream="stdout").msg == "300000"
     failed = pod.log("api", "^stopping: no WATCHDOG=1 for 300 ms")
     pod.ready("api", after=failed)
+    assert pod.stop() == 0
+
+
+def test_a_startup_that_is_a_time_is_over_when_the_worker_has_lasted(pods):
+    soon = {"startup": {"initial_delay": "700ms"}, "restart": {"backoff": {"initial": "1ms"}, "limit": {"count": 3}}}
+    pod = pods(workers(lasts={"command": [TREE], **soon}, after={"command": [TREE], "depends_on": ["lasts"]},
+                       ends={"command": ["sh", "-c", "exit 1"], **soon}, never={"command": [TREE], "depends_on": ["ends"]}))
+    pod.ready("after")
+    order(pod, ("lasts", "^starting"), ("lasts", "^ready: pid"), ("after", "^starting"))
+    pod.log("ends", "^failed: exited with code 1")
+    assert seconds_between(pod, "lasts", "^starting", "^ready: pid") >= 0.69
+    assert pod.find("ends", "^(running|ready)") == [] and pod.find("never", "^starting") == []
     assert pod.stop() == 0
 
 

@@ -99,7 +99,8 @@ struct config_leases {
 	enum lease_prefer prefer;
 };
 
-enum check_kind { CHECK_NONE, CHECK_HTTP, CHECK_TCP, CHECK_EXEC, CHECK_FILE, CHECK_NOTIFY };
+/* CHECK_DELAY: of startup alone; initial_delay is over. */
+enum check_kind { CHECK_NONE, CHECK_HTTP, CHECK_TCP, CHECK_EXEC, CHECK_FILE, CHECK_NOTIFY, CHECK_DELAY };
 
 struct config_check {
 	bool present;

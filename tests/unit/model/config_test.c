@@ -404,6 +404,20 @@ static void long_paths_and_values_are_cut_and_control_characters_shown_as_marks(
 
 #define W "'workers': {'a': {'command': ['x']"
 
+static void a_startup_may_be_a_time_alone(void **state)
+{
+	(void)state;
+	struct config *c = parse_quoted("{" W ", 'startup': {'initial_delay': '1s'}}}}");
+	assert_non_null(c);
+	assert_int_equal(c->workers[0].startup.kind, CHECK_DELAY);
+	config_release(c);
+	assert_one("{" W ", 'startup': {'initial_delay': '0s'}}}}", "workers.a.startup",
+		"checks nothing (expected one of \"http\", \"tcp\", \"exec\", \"file\", \"notify\", or "
+		"\"initial_delay\" alone)");
+	assert_one("{" W ", 'readiness': {'initial_delay': '1s'}}}}", "workers.a.readiness",
+		"checks nothing (expected one of \"http\", \"tcp\", \"exec\", \"file\", \"notify\")");
+}
+
 static void a_check_checks_exactly_one_thing(void **state)
 {
 	(void)state;
@@ -1390,6 +1404,7 @@ int main(void)
 		cmocka_unit_test(nesting_without_end_is_refused),
 		cmocka_unit_test(beyond_the_cap_mistakes_are_only_counted),
 		cmocka_unit_test(long_paths_and_values_are_cut_and_control_characters_shown_as_marks),
+		cmocka_unit_test(a_startup_may_be_a_time_alone),
 		cmocka_unit_test(a_check_checks_exactly_one_thing),
 		cmocka_unit_test(addresses_and_urls_are_looked_at),
 		cmocka_unit_test(networks_codes_and_reasons_are_looked_at),
