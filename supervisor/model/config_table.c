@@ -664,7 +664,7 @@ static const struct config_key root_keys[] = {
 		.text = "RAM disks, by name."),
 	KEY("postgres", ENTRIES, config, postgres, NULL, COUNTED(config, n_postgres),
 		.section = &config_section_postgres, .text = "Databases, by name."),
-	KEY("leases", SECTION, config, leases, NULL, .section = &section_leases,
+	KEY("leases", SECTION, config, leases, NULL, .section = &section_leases, .planned = true,
 		.text = "Workers that run in one replica at a time."),
 	KEY("browsers", ENTRIES, config, browsers, NULL, COUNTED(config, n_browsers),
 		.section = &config_section_browser, .text = "Headless Chromes, by name."),

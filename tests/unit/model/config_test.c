@@ -147,6 +147,7 @@ static void assert_one(const char *text, const char *path, const char *sentence)
 /* --- the broken files, word by word --- */
 
 #define A_DURATION "a duration, for instance \"250ms\", \"30s\", \"5m\" or \"12h\""
+#define NO_LEASES  "is not available in this version"
 #define LEASE_RULE "(expected renew + attempt < drain_at < kill_at <= 80% of ttl)"
 
 static void bad_json_is_named_with_its_place(void **state)
@@ -206,6 +207,7 @@ static void a_name_that_nothing_has_is_named_with_the_nearest(void **state)
 	const struct mistake expected[] = {
 		{4, 39, "browsers.chrome.volume",
 			"there is no volume of the name \"chrome\" (expected one that is configured)"},
+		{5, 3, "leases", NO_LEASES},
 		{5, 29, "leases.postgres", "there is no postgres of the name \"mian\" (did you mean \"main\"?)"},
 		{9, 22, "workers.api.depends_on[0]",
 			"there is no postgres of the name \"mian\" (did you mean \"main\"?)"},
@@ -233,7 +235,7 @@ static void every_duplicate_key_is_named_with_the_first(void **state)
 
 static void lease_times_that_do_not_fit_are_named_with_the_figures(void **state)
 {
-	const struct mistake expected[] = {
+	const struct mistake expected[] = {{3, 3, "leases", NO_LEASES},
 		{8, 17, "leases.drain_at", "renew 4s + attempt 3s = 7s is not less than drain_at 6s " LEASE_RULE},
 		{9, 16, "leases.kill_at", "kill_at 9s is more than 80% of ttl 10s = 8s " LEASE_RULE}};
 	(void)state;
@@ -502,25 +504,35 @@ static void networks_codes_and_reasons_are_looked_at(void **state)
 		"gateway.routes[1].path", "is also the path of another route (gateway.routes[0])");
 }
 
+/* As long as there are none, the section is a mistake by itself. */
+static void assert_lease(const char *text, const char *path, const char *sentence)
+{
+	assert_null(parse_quoted(text));
+	assert_int_equal(report.count, 2);
+	assert_string_equal(report.items[0].path, "leases");
+	assert_string_equal(report.items[0].text, NO_LEASES);
+	assert_string_equal(report.items[1].path, path);
+	assert_string_equal(report.items[1].text, sentence);
+}
+
 static void lease_times_are_compared_at_their_limits(void **state)
 {
 #define P "'postgres': {'main': {'dsn': 'service=x'}}, 'leases': {'postgres': 'main'"
 	(void)state;
-	config_release(
-		must_parse("{" P ", 'ttl': '15s', 'renew': '3s', 'attempt': '2s', 'drain_at': '5001ms', 'kill_at': "
-			   "'12s'}}"));
-	assert_one("{" P ", 'drain_at': '5s'}}", "leases.drain_at",
+	assert_one("{" P ", 'ttl': '15s', 'renew': '3s', 'attempt': '2s', 'drain_at': '5001ms', 'kill_at': '12s'}}",
+		"leases", NO_LEASES);
+	assert_lease("{" P ", 'drain_at': '5s'}}", "leases.drain_at",
 		"renew 3s + attempt 2s = 5s is not less than drain_at 5s " LEASE_RULE);
-	assert_one(
+	assert_lease(
 		"{" P ", 'kill_at': '9s'}}", "leases.kill_at", "drain_at 9s is not less than kill_at 9s " LEASE_RULE);
-	assert_one("{" P ", 'kill_at': '12001ms'}}", "leases.kill_at",
+	assert_lease("{" P ", 'kill_at': '12001ms'}}", "leases.kill_at",
 		"kill_at 12001ms is more than 80% of ttl 15s = 12s " LEASE_RULE);
-	assert_one("{" P ", 'ttl': '14s'}}", "leases.ttl",
+	assert_lease("{" P ", 'ttl': '14s'}}", "leases.ttl",
 		"kill_at 12s is more than 80% of ttl 14s = 11200ms " LEASE_RULE);
-	assert_one("{" P ", 'renew': '7s'}}", "leases.renew",
+	assert_lease("{" P ", 'renew': '7s'}}", "leases.renew",
 		"renew 7s + attempt 2s = 9s is not less than drain_at 9s " LEASE_RULE);
-	assert_one("{'leases': {}}", "leases.postgres", "is missing (the key \"postgres\" is required)");
-	config_release(must_parse("{'leases': {'backend': 'kubernetes'}}"));
+	assert_lease("{'leases': {}}", "leases.postgres", "is missing (the key \"postgres\" is required)");
+	assert_one("{'leases': {'backend': 'kubernetes'}}", "leases", NO_LEASES);
 }
 
 static void what_only_one_may_have_is_not_given_twice(void **state)
@@ -1068,8 +1080,6 @@ static void the_example_of_the_contract_is_read(void **state)
 	assert_non_null(c);
 	assert_string_equal(c->instance, "pod-7");
 	assert_string_equal(c->postgres[0].dsn, "postgres://u:hunter2@db/backend");
-	assert_true(c->leases.present);
-	assert_string_equal(c->leases.postgres, "main");
 	assert_int_equal(c->n_volumes, 2);
 	assert_string_equal(c->volumes[0].name, "chrome"); /* in the order of the file */
 	assert_int_equal(c->volumes[1].size_bytes, 1 << 30);
@@ -1111,7 +1121,6 @@ static void what_is_set_arrives_in_its_field(void **state)
 	assert_int_equal(c->postgres[0].slow, 0);
 	assert_int_equal(c->postgres[0].max_connections_used_percent, 100);
 	assert_int_equal(c->postgres[0].readiness, POSTGRES_READINESS_STRICT);
-	assert_int_equal(c->leases.backend, LEASE_BACKEND_KUBERNETES);
 	assert_int_equal(c->browsers[0].health_network.failure_threshold, 4);
 	assert_int_equal(c->browsers[0].sandbox, BROWSER_SANDBOX_OFF);
 	assert_int_equal(c->workers[0].kind, WORKER_TASK);
@@ -1245,7 +1254,7 @@ static void assert_every_key(const json_t *properties, const char *full)
 /* Sections of planned keys alone are not in the file that sets all others. */
 static bool is_planned(const char *definition)
 {
-	static const char *const planned[] = {"recycle", "overlap", "janitor", "lease", "memory"};
+	static const char *const planned[] = {"recycle", "overlap", "janitor", "lease", "leases", "memory"};
 	for (size_t i = 0; i < COUNT(planned); i++)
 		if (strcmp(planned[i], definition) == 0)
 			return true;
