@@ -134,6 +134,23 @@ int units_parse_percent(const char *text, int *out, struct err *err)
 	return 0;
 }
 
+int units_parse_factor(const char *text, int64_t *out_hundredths, struct err *err)
+{
+	size_t n = digits_at(text), decimals = text[n] == '.' ? digits_at(text + n + 1) : 0;
+	int64_t whole = 0, fraction = 0;
+	if (n == 0 || strlen(text) != n + (text[n] == '.') + decimals || (text[n] == '.' && !decimals))
+		return err_set(err, -EINVAL, "is not a number");
+	if (decimals > 2)
+		return err_set(err, -EINVAL, "has more than two decimals");
+	int rc = read_digits(text, n, INT64_MAX / 100 - 1, &whole);
+	if (rc < 0)
+		return err_set(err, rc, "is too large");
+	for (size_t i = 0; i < 2; i++)
+		fraction = fraction * 10 + (i < decimals ? text[n + 1 + i] - '0' : 0);
+	*out_hundredths = whole * 100 + fraction;
+	return 0;
+}
+
 char *units_format_duration(ms_t ms, char out[UNITS_TEXT_MAX])
 {
 	size_t len = 0;
@@ -168,5 +185,17 @@ char *units_format_size(int64_t bytes, char out[UNITS_TEXT_MAX])
 char *units_format_percent(int percent, char out[UNITS_TEXT_MAX])
 {
 	snprintf(out, UNITS_TEXT_MAX, "%d%%", percent);
+	return out;
+}
+
+char *units_format_factor(int64_t hundredths, char out[UNITS_TEXT_MAX])
+{
+	long long whole = hundredths / 100, rest = hundredths % 100;
+	if (rest == 0)
+		snprintf(out, UNITS_TEXT_MAX, "%lld", whole);
+	else if (rest % 10 == 0)
+		snprintf(out, UNITS_TEXT_MAX, "%lld.%lld", whole, rest / 10);
+	else
+		snprintf(out, UNITS_TEXT_MAX, "%lld.%02lld", whole, rest);
 	return out;
 }

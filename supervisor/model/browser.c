@@ -50,7 +50,7 @@ static const struct {
 /* A browser has no limit of restarts: nobody else would start it, and the pod is not worse off for trying. */
 static const struct config_restart restart_policy = {
 	.policy = RESTART_ALWAYS,
-	.backoff = {.initial = 1000, .max = 60000, .reset_after = 60000, .factor = 2, .jitter_percent = 20},
+	.backoff = {.initial = 1000, .max = 60000, .reset_after = 60000, .factor_percent = 200, .jitter_percent = 20},
 	.limit = {.count = INT_MAX, .window = 600000},
 };
 

@@ -211,7 +211,10 @@ static bool is_of_type(const struct config_key *key, const struct config_node *n
 		return !config_type_is_bare(key->type) || strstr(node->text, "${") ||
 		       (key->word && strcmp(node->text, key->word) == 0);
 	case CONFIG_NODE_INTEGER:
-		return key->type == CONFIG_NUMBER || key->type == CONFIG_SIGNAL || key->type == CONFIG_CLOSE_CODE;
+		return key->type == CONFIG_NUMBER || key->type == CONFIG_FACTOR || key->type == CONFIG_SIGNAL ||
+		       key->type == CONFIG_CLOSE_CODE;
+	case CONFIG_NODE_REAL:
+		return key->type == CONFIG_FACTOR;
 	case CONFIG_NODE_TRUE:
 	case CONFIG_NODE_FALSE:
 		return key->type == CONFIG_BOOL;
@@ -249,9 +252,9 @@ static void parse_number(struct parser *p, const struct config_key *key, const s
 		wrong_type(p, key, node);
 		return;
 	}
-	char *text = node->kind == CONFIG_NODE_STRING    ? expand(p, node, &secret)
-		     : node->kind == CONFIG_NODE_INTEGER ? strdup(node->text)
-							 : strdup(node->kind == CONFIG_NODE_TRUE ? "true" : "false");
+	char *text = node->kind == CONFIG_NODE_STRING ? expand(p, node, &secret)
+		     : node->text                     ? strdup(node->text)
+						      : strdup(node->kind == CONFIG_NODE_TRUE ? "true" : "false");
 	if (!text) {
 		p->out_of_memory |= node->kind != CONFIG_NODE_STRING;
 		return;

@@ -52,6 +52,7 @@ static void put_type(struct buf *out, const struct config_key *key)
 	static const char *const names[CONFIG_TYPE_COUNT] = {
 		[CONFIG_BOOL] = "true or false",
 		[CONFIG_NUMBER] = "number",
+		[CONFIG_FACTOR] = "number",
 		[CONFIG_DURATION] = "duration",
 		[CONFIG_SIZE] = "size",
 		[CONFIG_PERCENT] = "percentage",
@@ -83,6 +84,7 @@ static void put_type(struct buf *out, const struct config_key *key)
 		buf_puts(out, syntaxes[key->syntax]);
 	else
 		buf_puts(out, names[key->type]);
+	config_value_limits(key, config_type_is_bare(key->type) ? "" : "`", out);
 	if (key->word)
 		buf_printf(out, ", `%s`", key->word);
 }

@@ -68,14 +68,15 @@ static json_t *any_of(json_t *a, json_t *b)
 /* A value that is written bare may also be a string with a variable in it. */
 static json_t *bare(const struct config_key *key)
 {
-	json_t *schema = of_type(key->type == CONFIG_BOOL ? "boolean" : "integer");
+	int64_t unit = key->type == CONFIG_FACTOR ? 100 : 1;
+	json_t *schema = of_type(key->type == CONFIG_BOOL ? "boolean" : unit > 1 ? "number" : "integer");
 	if (key->type == CONFIG_CLOSE_CODE) {
 		put(schema, "minimum", json_integer(1000));
 		put(schema, "maximum", json_integer(4999));
-	} else if (key->type == CONFIG_NUMBER) {
-		put(schema, "minimum", json_integer(key->min));
+	} else if (key->type != CONFIG_BOOL) {
+		put(schema, "minimum", json_integer(key->min / unit));
 		if (key->max)
-			put(schema, "maximum", json_integer(key->max));
+			put(schema, "maximum", json_integer(key->max / unit));
 	}
 	return any_of(schema, string_like("\\$\\{"));
 }
@@ -107,6 +108,7 @@ static json_t *value_of(const struct config_key *key)
 	switch (key->type) {
 	case CONFIG_BOOL:
 	case CONFIG_NUMBER:
+	case CONFIG_FACTOR:
 	case CONFIG_CLOSE_CODE:
 		return bare(key);
 	case CONFIG_CHOICE:

@@ -255,8 +255,8 @@ static const struct config_section section_progress = {.name = "progress",
 
 static const struct config_key backoff_keys[] = {
 	KEY("initial", DURATION, config_restart, backoff.initial, "100ms", .min = 1, .text = "The first delay."),
-	KEY("factor", NUMBER, config_restart, backoff.factor, "2", .min = 1, .max = 100,
-		.text = "Each delay is so many times the one before."),
+	KEY("factor", FACTOR, config_restart, backoff.factor_percent, "2", .min = 100, .max = 10000,
+		.text = "Each delay is so many times the one before; up to two decimals."),
 	KEY("max", DURATION, config_restart, backoff.max, "30s", .min = 1, .text = "The longest delay."),
 	KEY("jitter", PERCENT, config_restart, backoff.jitter_percent, "20%",
 		.text = "Each delay is changed at random by up to so much."),

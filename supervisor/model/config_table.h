@@ -15,6 +15,7 @@ enum config_type {
 	/* numbers, kept in a field of width 1 (bool), 4 (int, enum) or 8 (int64_t, ms_t) */
 	CONFIG_BOOL,
 	CONFIG_NUMBER,
+	CONFIG_FACTOR, /* in hundredths */
 	CONFIG_DURATION,
 	CONFIG_SIZE,
 	CONFIG_PERCENT,

@@ -13,6 +13,7 @@
 static const char *const type_expected[CONFIG_TYPE_COUNT] = {
 	[CONFIG_BOOL] = "true or false",
 	[CONFIG_NUMBER] = "a whole number",
+	[CONFIG_FACTOR] = "a number",
 	[CONFIG_DURATION] = "a duration, for instance \"250ms\", \"30s\", \"5m\" or \"12h\"",
 	[CONFIG_SIZE] = "a size, for instance \"512Mi\" or \"2Gi\"",
 	[CONFIG_PERCENT] = "a percentage, for instance \"85%\"",
@@ -44,7 +45,7 @@ bool config_type_is_number(enum config_type type)
 
 bool config_type_is_bare(enum config_type type)
 {
-	return type == CONFIG_BOOL || type == CONFIG_NUMBER || type == CONFIG_CLOSE_CODE;
+	return type == CONFIG_BOOL || type == CONFIG_NUMBER || type == CONFIG_FACTOR || type == CONFIG_CLOSE_CODE;
 }
 
 const char *config_type_pattern(enum config_type type)
@@ -99,6 +100,8 @@ static int parse_type(const struct config_key *key, const char *text, int64_t *o
 		return parse_bool(text, out, err);
 	case CONFIG_NUMBER:
 		return parse_whole(text, 10, out, err);
+	case CONFIG_FACTOR:
+		return units_parse_factor(text, out, err);
 	case CONFIG_DURATION:
 		return units_parse_duration(text, out, err);
 	case CONFIG_SIZE:
@@ -125,8 +128,8 @@ static int parse_type(const struct config_key *key, const char *text, int64_t *o
 /* Only these have limits of the key's own. */
 static bool has_limits(enum config_type type)
 {
-	return type == CONFIG_NUMBER || type == CONFIG_DURATION || type == CONFIG_SIZE || type == CONFIG_PERCENT ||
-	       type == CONFIG_MODE;
+	return type == CONFIG_NUMBER || type == CONFIG_FACTOR || type == CONFIG_DURATION || type == CONFIG_SIZE ||
+	       type == CONFIG_PERCENT || type == CONFIG_MODE;
 }
 
 int config_value_parse(const struct config_key *key, const char *text, int64_t *out, struct err *err)
@@ -156,6 +159,8 @@ const char *config_value_format(const struct config_key *key, int64_t value, cha
 	switch (key->type) {
 	case CONFIG_BOOL:
 		return value ? "true" : "false";
+	case CONFIG_FACTOR:
+		return units_format_factor(value, out);
 	case CONFIG_DURATION:
 		return units_format_duration(value, out);
 	case CONFIG_SIZE:
@@ -398,16 +403,16 @@ static void expected_words(const struct config_word *words, struct buf *out)
 			buf_printf(out, "%s\"%s\"", i && out->data[out->len - 1] == '"' ? ", " : "", words[i].word);
 }
 
-static void expected_limits(const struct config_key *key, struct buf *out)
+void config_value_limits(const struct config_key *key, const char *quote, struct buf *out)
 {
 	char min[CONFIG_VALUE_TEXT_MAX], max[CONFIG_VALUE_TEXT_MAX];
+	if (!has_limits(key->type) || (!key->min && !key->max))
+		return;
 	const char *low = config_value_format(key, key->min, min), *high = config_value_format(key, key->max, max);
-	bool bare = config_type_is_bare(key->type);
-	const char *quote = bare ? "" : "\"";
 	if (key->max)
-		buf_printf(out, "%s%s%s to %s%s%s", quote, low, quote, quote, high, quote);
+		buf_printf(out, ", %s%s%s to %s%s%s", quote, low, quote, quote, high, quote);
 	else
-		buf_printf(out, "at least %s%s%s", quote, low, quote);
+		buf_printf(out, ", at least %s%s%s", quote, low, quote);
 }
 
 void config_value_expected(const struct config_key *key, struct buf *out)
@@ -418,10 +423,7 @@ void config_value_expected(const struct config_key *key, struct buf *out)
 		buf_puts(out, config_syntax_expected(key->syntax));
 	else
 		buf_puts(out, type_expected[key->type]);
-	if (has_limits(key->type) && (key->min || key->max)) {
-		buf_puts(out, ", ");
-		expected_limits(key, out);
-	}
+	config_value_limits(key, config_type_is_bare(key->type) ? "" : "\"", out);
 	if (key->word)
 		buf_printf(out, ", or \"%s\"", key->word);
 }

@@ -32,6 +32,8 @@ const char *config_syntax_pattern(enum config_syntax syntax);
 
 /* "a duration, for instance \"30s\"": what the key takes, appended to out. */
 void config_value_expected(const struct config_key *key, struct buf *out);
+/* ", 1 to 64" or ", at least 10ms", each in quote; nothing when the key has no limits of its own. Appended to out. */
+void config_value_limits(const struct config_key *key, const char *quote, struct buf *out);
 /* The regular expression of a number that is written as a string; NULL: none. */
 const char *config_type_pattern(enum config_type type);
 

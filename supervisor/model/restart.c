@@ -19,7 +19,7 @@ static ms_t delay_of(const struct config_restart *config, int streak, struct ran
 		return 0;
 	ms_t delay = config->backoff.initial;
 	for (int i = 2; i < streak && delay < config->backoff.max; i++)
-		delay *= config->backoff.factor;
+		delay = (delay * config->backoff.factor_percent + 99) / 100; /* up: 1 ms has to grow too */
 	delay = clock_earlier(delay, config->backoff.max);
 	return random_jitter(random, delay, config->backoff.jitter_percent);
 }

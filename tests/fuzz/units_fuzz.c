@@ -38,6 +38,17 @@ static void percents(const char *text)
 	PROMISE(first == again);
 }
 
+static void factors(const char *text)
+{
+	char out[UNITS_TEXT_MAX];
+	int64_t first = -1, again = -1;
+	if (units_parse_factor(text, &first, NULL))
+		return;
+	PROMISE(first >= 0);
+	PROMISE(units_parse_factor(units_format_factor(first, out), &again, NULL) == 0);
+	PROMISE(first == again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char text[64];
@@ -48,5 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	durations(text);
 	sizes(text);
 	percents(text);
+	factors(text);
 	return 0;
 }

@@ -205,7 +205,7 @@ static ms_t base_delay(const struct config_restart *c, int streak)
 {
 	ms_t delay = streak > 1 ? c->backoff.initial : 0;
 	for (int i = 2; i < streak && delay < c->backoff.max; i++)
-		delay *= c->backoff.factor;
+		delay = (delay * c->backoff.factor_percent + 99) / 100;
 	return clock_earlier(delay, c->backoff.max);
 }
 

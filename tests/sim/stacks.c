@@ -90,7 +90,7 @@ static const char *const lines[ENUM_LINES] = {
 	[TELLER_FREE] = "\"teller\": { \"command\": [\"t\"], \"depends_on\": [\"once\"],"
 			"  \"startup\": { \"notify\": true }, \"stop\": { \"timeout\": \"20s\" } }",
 	[CRASHER] = "\"crasher\": { \"command\": [\"x\"], \"restart\": { \"backoff\": { \"initial\": \"200ms\","
-		    "  \"factor\": 3, \"max\": \"5s\", \"jitter\": \"50%\", \"reset_after\": \"10s\" },"
+		    "  \"factor\": 2.5, \"max\": \"5s\", \"jitter\": \"50%\", \"reset_after\": \"10s\" },"
 		    "  \"limit\": { \"count\": 20, \"window\": \"1m\" } } }",
 	[CRASHER_SLOW] = "\"crasher\": { \"command\": [\"x\"], \"restart\": { \"backoff\": { \"initial\": \"2s\","
 			 "  \"factor\": 1, \"max\": \"2s\", \"jitter\": \"0%\" },"

@@ -1,4 +1,4 @@
-/* units owns how people write spans of time, sizes and ratios, in both
+/* units owns how people write spans of time, sizes, ratios and factors, in both
  * directions. What format writes, parse reads back to the same number. */
 #ifndef PODVISOR_BASE_UNITS_H
 #define PODVISOR_BASE_UNITS_H
@@ -22,10 +22,13 @@ int units_parse_duration(const char *text, ms_t *out, struct err *err) MUST_CHEC
 int units_parse_size(const char *text, int64_t *out_bytes, struct err *err) MUST_CHECK;
 /* "85%": a whole number of percents, 0% to 100%. */
 int units_parse_percent(const char *text, int *out, struct err *err) MUST_CHECK;
+/* "2", "1.5", "0.25": up to two decimals, as hundredths. */
+int units_parse_factor(const char *text, int64_t *out_hundredths, struct err *err) MUST_CHECK;
 
 /* Into out, which is returned: the shortest exact form. ms and bytes >= 0. */
 char *units_format_duration(ms_t ms, char out[UNITS_TEXT_MAX]);
 char *units_format_size(int64_t bytes, char out[UNITS_TEXT_MAX]);
 char *units_format_percent(int percent, char out[UNITS_TEXT_MAX]);
+char *units_format_factor(int64_t hundredths, char out[UNITS_TEXT_MAX]);
 
 #endif

@@ -137,7 +137,7 @@ struct config_restart {
 	enum restart_policy policy;
 	struct {
 		ms_t initial, max, reset_after;
-		int factor, jitter_percent;
+		int factor_percent, jitter_percent;
 	} backoff;
 	struct {
 		int count;

@@ -106,6 +106,31 @@ static void percentages_go_from_0_to_100(void **state)
 	}
 }
 
+static void factors_have_up_to_two_decimals(void **state)
+{
+	static const struct {
+		const char *text, *back;
+		int64_t hundredths;
+	} right[] = {{"2", "2", 200}, {"1.5", "1.5", 150}, {"1.50", "1.5", 150}, {"0.05", "0.05", 5}, {"0", "0", 0},
+		{"100.25", "100.25", 10025}};
+	static const char *const wrong[] = {
+		"", ".5", "1.", "1.234", "-1", "+1", "1e2", "1,5", " 1", "1.5 ", "x", "99999999999999999999"};
+	char out[UNITS_TEXT_MAX];
+	int64_t factor = -1;
+	(void)state;
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		assert_int_equal(units_parse_factor(right[i].text, &factor, NULL), 0);
+		assert_int_equal(factor, right[i].hundredths);
+		assert_string_equal(units_format_factor(factor, out), right[i].back);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct err err = {0};
+		assert_true(units_parse_factor(wrong[i], &factor, &err) < 0);
+		assert_true(err.text[0] != '\0');
+		assert_int_equal(factor, 10025);
+	}
+}
+
 static void format_chooses_the_form_that_people_write(void **state)
 {
 	char out[UNITS_TEXT_MAX];
@@ -151,6 +176,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_read_as_kubernetes_reads_them),
 		cmocka_unit_test(what_is_no_size_is_refused_with_its_reason),
 		cmocka_unit_test(percentages_go_from_0_to_100),
+		cmocka_unit_test(factors_have_up_to_two_decimals),
 		cmocka_unit_test(format_chooses_the_form_that_people_write),
 		cmocka_unit_test(what_format_writes_parse_reads_back),
 	};

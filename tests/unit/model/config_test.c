@@ -406,6 +406,22 @@ static void long_paths_and_values_are_cut_and_control_characters_shown_as_marks(
 
 #define W "'workers': {'a': {'command': ['x']"
 
+#define FACTOR(value) "{" W ", 'restart': {'backoff': {'factor': " value "}}}}}"
+
+static void a_factor_may_have_decimals(void **state)
+{
+	(void)state;
+	struct config *c = must_parse(FACTOR("1.5"));
+	assert_int_equal(c->workers[0].restart.backoff.factor_percent, 150);
+	config_release(c);
+	assert_one(FACTOR("1.234"), "workers.a.restart.backoff.factor",
+		"1.234 has more than two decimals (expected a number, 1 to 100)");
+	assert_one(FACTOR("0.5"), "workers.a.restart.backoff.factor", "0.5 is too small (expected a number, 1 to 100)");
+	assert_one(FACTOR("'1.5'"), "workers.a.restart.backoff.factor", "is a string (expected a number, 1 to 100)");
+	assert_one("{" W ", 'instances': 1.5}}}", "workers.a.instances",
+		"is a number with decimals (expected a whole number, 1 to 4096)");
+}
+
 static void a_startup_may_be_a_time_alone(void **state)
 {
 	(void)state;
@@ -923,7 +939,7 @@ static void a_worker_has_the_defaults_of_the_contract(void **state)
 	assert_int_equal(w->progress.action, PROGRESS_RESTART);
 	assert_int_equal(w->restart.policy, RESTART_ALWAYS);
 	assert_int_equal(w->restart.backoff.initial, 100);
-	assert_int_equal(w->restart.backoff.factor, 2);
+	assert_int_equal(w->restart.backoff.factor_percent, 200);
 	assert_int_equal(w->restart.backoff.max, 30000);
 	assert_int_equal(w->restart.backoff.jitter_percent, 20);
 	assert_int_equal(w->restart.backoff.reset_after, 60000);
@@ -1137,7 +1153,7 @@ static void what_is_set_arrives_in_its_field(void **state)
 	assert_int_equal(api->startup.kind, CHECK_EXEC);
 	assert_string_equal(api->startup.exec[2], "/tmp/ready");
 	assert_int_equal(api->restart.policy, RESTART_ON_FAILURE);
-	assert_int_equal(api->restart.backoff.factor, 3);
+	assert_int_equal(api->restart.backoff.factor_percent, 250);
 	assert_int_equal(api->restart.limit.action, RESTART_LIMIT_EXIT);
 	assert_int_equal(api->stop.signal, SIGUSR1);
 	assert_int_equal(api->limits.core_bytes, 0);
@@ -1413,6 +1429,7 @@ int main(void)
 		cmocka_unit_test(nesting_without_end_is_refused),
 		cmocka_unit_test(beyond_the_cap_mistakes_are_only_counted),
 		cmocka_unit_test(long_paths_and_values_are_cut_and_control_characters_shown_as_marks),
+		cmocka_unit_test(a_factor_may_have_decimals),
 		cmocka_unit_test(a_startup_may_be_a_time_alone),
 		cmocka_unit_test(a_check_checks_exactly_one_thing),
 		cmocka_unit_test(addresses_and_urls_are_looked_at),

@@ -7,7 +7,7 @@
 #include "podvisor/model/restart.h"
 
 static const struct config_restart config = {
-	.backoff = {.initial = 100, .factor = 2, .max = 30000, .jitter_percent = 20, .reset_after = 60000},
+	.backoff = {.initial = 100, .factor_percent = 200, .max = 30000, .jitter_percent = 20, .reset_after = 60000},
 	.limit = {.count = 20, .window = 600000},
 };
 
@@ -31,6 +31,22 @@ static void the_delay_doubles_within_its_jitter_up_to_the_maximum(void **state)
 		assert_in_range(delay, expected * 8 / 10, expected * 12 / 10);
 		expected = expected * 2 < 30000 ? expected * 2 : 30000;
 	}
+}
+
+static void a_factor_with_decimals_grows_from_the_smallest_delay_on(void **state)
+{
+	(void)state;
+	static const ms_t expected[] = {1, 2, 3, 5, 8, 12, 18, 20, 20};
+	struct config_restart slow = config;
+	struct restart r = {0};
+	struct random random = {1};
+	slow.backoff.initial = 1;
+	slow.backoff.max = 20;
+	slow.backoff.factor_percent = 150;
+	slow.backoff.jitter_percent = 0;
+	assert_int_equal(restart_after_exit(&r, &slow, 5, 1000, &random), 0);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		assert_int_equal(restart_after_exit(&r, &slow, 5, 1000, &random), expected[i]);
 }
 
 static void jitter_differs_from_seed_to_seed(void **state)
@@ -101,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_restart_is_immediate),
 		cmocka_unit_test(the_delay_doubles_within_its_jitter_up_to_the_maximum),
+		cmocka_unit_test(a_factor_with_decimals_grows_from_the_smallest_delay_on),
 		cmocka_unit_test(jitter_differs_from_seed_to_seed),
 		cmocka_unit_test(a_run_that_lasted_forgives_the_failures_before_it),
 		cmocka_unit_test(a_run_just_short_of_reset_after_forgives_nothing),

@@ -277,7 +277,7 @@ static void set_stage(struct stage *s, enum worker_state state)
 		.liveness = check,
 		.progress = {.present = true, .notify = true, .stalled_after = 600000},
 		.on_dependency_loss = DEPENDENCY_LOSS_PAUSE,
-		.restart = {.backoff = {.initial = 100, .factor = 2, .max = 30000, .reset_after = 60000},
+		.restart = {.backoff = {.initial = 100, .factor_percent = 200, .max = 30000, .reset_after = 60000},
 			.limit = {.count = 10, .window = 600000}},
 		.stop = {.signal = SIGTERM, .timeout = 10000, .command = quit}};
 	plan_init(&s->plan);

@@ -30,7 +30,7 @@ static int set_up(void **state)
 	b->config = (struct config_worker){.name = (char *)"w",
 		.instances = 1,
 		.restart = {.backoff = {.initial = 100,
-				    .factor = 2,
+				    .factor_percent = 200,
 				    .max = 30000,
 				    .jitter_percent = 0,
 				    .reset_after = 60000},
