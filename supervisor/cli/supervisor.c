@@ -135,12 +135,22 @@ static void tell_mistakes(struct supervisor *s, const json_t *mistakes)
 		fprintf(stderr, "%s\n", field_item(mistakes, i));
 }
 
+/* The sentence of a refusal begins with the first mistake, which stands above it already. */
+static bool repeats(const char *error, const json_t *mistakes)
+{
+	const char *first = json_array_size(mistakes) ? field_item(mistakes, 0) : "";
+	return first[0] && strncmp(error, first, strlen(first)) == 0;
+}
+
 void supervisor_tell_refusal(struct supervisor *s, const struct http_call *call)
 {
 	json_t *json = supervisor_json(call);
 	const char *error = field_text(json, "error");
-	tell_mistakes(s, json_object_get(json, "mistakes"));
-	if (error[0])
+	const json_t *mistakes = json_object_get(json, "mistakes");
+	tell_mistakes(s, mistakes);
+	if (repeats(error, mistakes))
+		supervisor_say(s, "refused; the configuration that runs goes on");
+	else if (error[0])
 		supervisor_say(s, "%s", error);
 	else
 		supervisor_say(s, "the supervisor answered %d", call->status);

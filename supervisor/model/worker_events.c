@@ -197,7 +197,10 @@ static void decide_restart(struct worker *w, const struct worker_run *run, struc
 	}
 	w->restarts[w->cause]++;
 	w->not_before = clock_after(t->now, delay);
-	worker_enter(w, WORKER_BACKOFF, t, "%s; starting again in %lld ms", end, (long long)delay);
+	if (delay)
+		worker_enter(w, WORKER_BACKOFF, t, "%s; starting again in %lld ms", end, (long long)delay);
+	else
+		worker_enter(w, WORKER_BACKOFF, t, "%s; starting again at once", end);
 }
 
 /* Nothing of the run is left. */

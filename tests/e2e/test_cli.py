@@ -891,6 +891,17 @@ def test_a_reload_that_is_refused_is_78_with_every_mistake(canned, status):
     assert done.code == 78 and json.loads(done.out) == {"error": "refused", "mistakes": ["f:1:2: a: b", "f:3:4: c: d"]}
 
 
+def test_a_mistake_is_not_told_a_second_time_by_the_sentence_of_the_refusal(canned):
+    canned.answers = {"POST /api/v1/reload": (422, {"error": "f:1:2: a: b (and more mistakes)",
+                                                    "mistakes": ["f:1:2: a: b", "f:3:4: c: d"]})}
+    assert canned.cli("reload").err == ("f:1:2: a: b\nf:3:4: c: d\n"
+                                        "podvisor reload: refused; the configuration that runs goes on\n")
+    canned.answers = {"POST /api/v1/reload": (422, {"error": "f: No such file", "mistakes": ["f: No such file"]})}
+    assert canned.cli("reload").err == "f: No such file\npodvisor reload: refused; the configuration that runs goes on\n"
+    canned.answers = {"POST /api/v1/reload": (409, {"error": "postgres cannot change", "mistakes": []})}
+    assert canned.cli("reload").err == "podvisor reload: postgres cannot change\n"
+
+
 def test_drain_and_undrain_tell_where_it_stands_then(canned):
     canned.answers = {"POST /api/v1/drain": (202, DRAIN), "POST /api/v1/undrain": (202, {**DRAIN, "state": "lame-duck"}),
                       "GET /api/v1/drain": [(200, {**DRAIN, "state": "lame-duck"}), (200, DRAIN)]}
