@@ -1,12 +1,6 @@
 /* Every state of a browser against everything that can happen to it: where it
  * stands after the next turn, and what is planned first. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
+#include "matrix.h"
 #include "podvisor/model/browser.h"
 
 static struct config source = {.refs = 1000000};
@@ -20,11 +14,7 @@ static const struct config_browser config = {
 
 struct stage {
 	struct browser browser;
-	struct random random;
-	struct journal journal;
-	struct plan plan;
-	struct turn turn;
-	uint64_t next_run;
+	struct around around;
 	bool may_run;
 };
 
@@ -78,15 +68,15 @@ static const struct {
 
 static void plan(struct stage *s)
 {
-	plan_clear(&s->plan);
-	browser_plan(&s->browser, s->may_run, "volume:chrome is pending", &s->next_run, &s->turn);
+	plan_clear(&s->around.plan);
+	browser_plan(&s->browser, s->may_run, "volume:chrome is pending", &s->around.next_run, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)
 {
 	struct event e = happenings[what].event;
 	e.run = s->browser.run;
-	browser_apply(&s->browser, &e, &s->turn);
+	browser_apply(&s->browser, &e, &s->around.turn);
 	plan(s);
 }
 
@@ -163,21 +153,8 @@ static void (*const ways[BROWSER_STATE_COUNT])(struct stage *) = {
 
 /* ---- the table ---- */
 
-struct cell {
-	bool set; /* else: it stays, and nothing is planned */
-	enum browser_state next;
-	enum effect_kind effect;
-};
-
-#define NOTHING EFFECT_KIND_COUNT
-#define IS(state)                              \
-	{                                      \
-		true, BROWSER_##state, NOTHING \
-	}
-#define TO(state, effect)                                      \
-	{                                                      \
-		true, BROWSER_##state, EFFECT_BROWSER_##effect \
-	}
+#define IS(state)         LEADS(BROWSER_##state, NOTHING)
+#define TO(state, effect) LEADS(BROWSER_##state, EFFECT_BROWSER_##effect)
 
 static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] = {
 	[BROWSER_WAITING] = {[STOP] = IS(STOPPED)},
@@ -219,39 +196,33 @@ static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] = {
 
 static void set_stage(struct stage *s, enum browser_state state)
 {
-	*s = (struct stage){.next_run = 1, .may_run = true};
-	plan_init(&s->plan);
-	s->turn = (struct turn){.now = 1000, .random = &s->random, .journal = &s->journal, .plan = &s->plan};
+	*s = (struct stage){.may_run = true};
+	around_set(&s->around);
 	browser_init(&s->browser, &source, &config, 0, 1000);
 	ways[state](s);
 	plan(s);
 	assert_string_equal(browser_state_name(s->browser.state), browser_state_name(state));
-	assert_int_equal(s->plan.count, 0);
+	assert_int_equal(s->around.plan.count, 0);
 }
 
 static void strike_stage(struct stage *s)
 {
-	plan_fini(&s->plan);
+	plan_fini(&s->around.plan);
 	browser_fini(&s->browser);
 }
 
-static const char *first_effect(const struct stage *s)
+static const char *name_of(int state)
 {
-	return s->plan.count ? effect_name(s->plan.effects[0].kind) : "nothing";
+	return browser_state_name((enum browser_state)state);
 }
 
-static bool is_right(enum browser_state state, enum what what)
+static bool is_right(int state, int what)
 {
-	struct cell cell = table[state][what];
-	enum browser_state next = cell.set ? cell.next : state;
-	const char *effect = cell.set && cell.effect != NOTHING ? effect_name(cell.effect) : "nothing";
 	struct stage s;
-	set_stage(&s, state);
-	happens(&s, what);
-	bool right = s.browser.state == next && strcmp(first_effect(&s), effect) == 0;
-	if (!right)
-		print_error("%s x %s: %s, %s; expected %s, %s\n", browser_state_name(state), happenings[what].name,
-			browser_state_name(s.browser.state), first_effect(&s), browser_state_name(next), effect);
+	set_stage(&s, (enum browser_state)state);
+	happens(&s, (enum what)what);
+	bool right = cell_is_right(&table[state][what], &s.around, state, (int)s.browser.state, name_of, name_of(state),
+		happenings[what].name);
 	strike_stage(&s);
 	return right;
 }
@@ -259,11 +230,7 @@ static bool is_right(enum browser_state state, enum what what)
 static void every_happening_in_every_state_leads_where_the_table_says(void **state)
 {
 	(void)state;
-	int wrong = 0;
-	for (int from = 0; from < BROWSER_STATE_COUNT; from++)
-		for (int what = 0; what < WHAT_COUNT; what++)
-			wrong += !is_right((enum browser_state)from, (enum what)what);
-	assert_int_equal(wrong, 0);
+	assert_table(BROWSER_STATE_COUNT, WHAT_COUNT, is_right);
 }
 
 /* Wanted is a field: what is asked while it ends is there when nothing of it is left. */

@@ -1,12 +1,6 @@
 /* Every state of a database against everything that can happen to it: where it
  * stands after the next turn, and what is planned first. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
+#include "matrix.h"
 #include "podvisor/model/database.h"
 
 /* One answer is enough, in both directions: the hysteresis has tests of its own. */
@@ -21,11 +15,7 @@ static const struct config_postgres config = {
 
 struct stage {
 	struct database database;
-	struct random random;
-	struct journal journal;
-	struct plan plan;
-	struct turn turn;
-	uint64_t next_run;
+	struct around around;
 	bool wanted;
 };
 
@@ -73,8 +63,8 @@ static const struct event events[WHAT_COUNT] = {
 
 static void plan(struct stage *s)
 {
-	plan_clear(&s->plan);
-	database_plan(&s->database, s->wanted, &s->next_run, &s->turn);
+	plan_clear(&s->around.plan);
+	database_plan(&s->database, s->wanted, &s->around.next_run, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)
@@ -84,7 +74,7 @@ static void happens(struct stage *s, enum what what)
 	if (what == UNWANTED)
 		s->wanted = false;
 	else if (e.run)
-		database_apply(&s->database, &e, &s->turn);
+		database_apply(&s->database, &e, &s->around.turn);
 	plan(s);
 }
 
@@ -94,8 +84,8 @@ static void happens(struct stage *s, enum what what)
 static void wait_for_checks(struct stage *s)
 {
 	plan(s);
-	for (int i = 0; i < 100 && s->plan.wake_at != CLOCK_NEVER; i++) {
-		s->turn.now = s->plan.wake_at;
+	for (int i = 0; i < 100 && s->around.plan.wake_at != CLOCK_NEVER; i++) {
+		s->around.turn.now = s->around.plan.wake_at;
 		plan(s);
 	}
 }
@@ -143,34 +133,20 @@ static void (*const ways[DATABASE_STATE_COUNT])(struct stage *) = {
 
 static void set_stage(struct stage *s, enum database_state state)
 {
-	*s = (struct stage){.wanted = true, .next_run = 1, .random = {.state = 1}};
-	plan_init(&s->plan);
-	s->turn = (struct turn){.now = 1000, .random = &s->random, .journal = &s->journal, .plan = &s->plan};
+	*s = (struct stage){.wanted = true};
+	around_set(&s->around);
 	database_init(&s->database, &config, 0, 1000);
 	ways[state](s);
 	plan(s);
 	assert_string_equal(database_state_name(s->database.state), database_state_name(state));
 	assert_true(s->database.check_in_flight);
-	assert_int_equal(s->plan.count, 0);
+	assert_int_equal(s->around.plan.count, 0);
 }
 
 /* ---- the table ---- */
 
-struct cell {
-	bool set; /* else: it stays, and nothing is planned */
-	enum database_state next;
-	enum effect_kind effect;
-};
-
-#define NOTHING EFFECT_KIND_COUNT
-#define IS(state)                               \
-	{                                       \
-		true, DATABASE_##state, NOTHING \
-	}
-#define TO(state, effect)                                        \
-	{                                                        \
-		true, DATABASE_##state, EFFECT_POSTGRES_##effect \
-	}
+#define IS(state)         LEADS(DATABASE_##state, NOTHING)
+#define TO(state, effect) LEADS(DATABASE_##state, EFFECT_POSTGRES_##effect)
 
 /* In each state a check is under way, and with a session a canary. */
 static const struct cell table[DATABASE_STATE_COUNT][WHAT_COUNT] = {
@@ -218,35 +194,26 @@ static const struct cell table[DATABASE_STATE_COUNT][WHAT_COUNT] = {
 		},
 };
 
-static const char *first_effect(const struct stage *s)
+static const char *name_of(int state)
 {
-	return s->plan.count ? effect_name(s->plan.effects[0].kind) : "nothing";
+	return database_state_name((enum database_state)state);
 }
 
-static bool is_right(enum database_state state, enum what what)
+static bool is_right(int state, int what)
 {
-	struct cell cell = table[state][what];
-	enum database_state next = cell.set ? cell.next : state;
-	const char *effect = cell.set && cell.effect != NOTHING ? effect_name(cell.effect) : "nothing";
 	struct stage s;
-	set_stage(&s, state);
-	happens(&s, what);
-	bool right = s.database.state == next && strcmp(first_effect(&s), effect) == 0;
-	if (!right)
-		print_error("%s x %s: %s, %s; expected %s, %s\n", database_state_name(state), what_names[what],
-			database_state_name(s.database.state), first_effect(&s), database_state_name(next), effect);
-	plan_fini(&s.plan);
+	set_stage(&s, (enum database_state)state);
+	happens(&s, (enum what)what);
+	bool right = cell_is_right(&table[state][what], &s.around, state, (int)s.database.state, name_of,
+		name_of(state), what_names[what]);
+	plan_fini(&s.around.plan);
 	return right;
 }
 
 static void every_happening_in_every_state_leads_where_the_table_says(void **state)
 {
 	(void)state;
-	int wrong = 0;
-	for (int from = 0; from < DATABASE_STATE_COUNT; from++)
-		for (int what = 0; what < WHAT_COUNT; what++)
-			wrong += !is_right((enum database_state)from, (enum what)what);
-	assert_int_equal(wrong, 0);
+	assert_table(DATABASE_STATE_COUNT, WHAT_COUNT, is_right);
 }
 
 int main(void)

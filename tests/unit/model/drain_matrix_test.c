@@ -1,12 +1,8 @@
 /* Every phase of the drain against everything that can happen to it: where it
  * stands after the next turn, and what is planned first. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
+#include <stdio.h>
 
+#include "matrix.h"
 #include "podvisor/model/drain.h"
 
 static const struct config config = {
@@ -16,10 +12,7 @@ static const struct config config = {
 
 struct stage {
 	struct drain drain;
-	struct random random;
-	struct journal journal;
-	struct plan plan;
-	struct turn turn;
+	struct around around;
 	bool busy;
 };
 
@@ -68,8 +61,8 @@ static const struct event events[WHAT_COUNT] = {
 
 static void plan(struct stage *s)
 {
-	plan_clear(&s->plan);
-	drain_plan(&s->drain, &config, s->busy, 10000, &s->turn);
+	plan_clear(&s->around.plan);
+	drain_plan(&s->drain, &config, s->busy, 10000, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)
@@ -77,11 +70,11 @@ static void happens(struct stage *s, enum what what)
 	if (what == ALL_DOWN)
 		s->busy = false;
 	else if (what == TIME && s->drain.phase_until != CLOCK_NEVER)
-		s->turn.now = s->drain.phase_until;
+		s->around.turn.now = s->drain.phase_until;
 	else if (what == DEADLINE && s->drain.deadline != CLOCK_NEVER)
-		s->turn.now = s->drain.deadline - 1000;
+		s->around.turn.now = s->drain.deadline - 1000;
 	else if (what < ALL_DOWN)
-		drain_apply(&s->drain, &events[what], &s->turn);
+		drain_apply(&s->drain, &events[what], &s->around.turn);
 	plan(s);
 }
 
@@ -110,34 +103,20 @@ static const enum drain_state row_states[ROW_COUNT] = {
 static void set_stage(struct stage *s, enum row row)
 {
 	*s = (struct stage){.busy = true};
-	plan_init(&s->plan);
-	s->turn = (struct turn){.now = 1000, .random = &s->random, .journal = &s->journal, .plan = &s->plan};
+	around_set(&s->around);
 	drain_init(&s->drain, 1000);
 	plan(s);
 	for (size_t i = 0; ways[row][i] != WHAT_COUNT; i++)
 		happens(s, ways[row][i]);
 	plan(s);
 	assert_string_equal(drain_state_name(s->drain.state), drain_state_name(row_states[row]));
-	assert_int_equal(s->plan.count, 0);
+	assert_int_equal(s->around.plan.count, 0);
 }
 
 /* ---- the table ---- */
 
-struct cell {
-	bool set; /* else: it stays, and nothing is planned */
-	enum drain_state next;
-	enum effect_kind effect;
-};
-
-#define NOTHING EFFECT_KIND_COUNT
-#define IS(state)                            \
-	{                                    \
-		true, DRAIN_##state, NOTHING \
-	}
-#define TO(state, effect)                                    \
-	{                                                    \
-		true, DRAIN_##state, EFFECT_GATEWAY_##effect \
-	}
+#define IS(state)         LEADS(DRAIN_##state, NOTHING)
+#define TO(state, effect) LEADS(DRAIN_##state, EFFECT_GATEWAY_##effect)
 
 static const struct cell table[ROW_COUNT][WHAT_COUNT] = {
 	[SERVING] =
@@ -181,36 +160,29 @@ static const struct cell table[ROW_COUNT][WHAT_COUNT] = {
 	[DONE] = {{0}},
 };
 
-static const char *first_effect(const struct stage *s)
+static const char *name_of(int state)
 {
-	return s->plan.count ? effect_name(s->plan.effects[0].kind) : "nothing";
+	return drain_state_name((enum drain_state)state);
 }
 
-static bool is_right(enum row row, enum what what)
+static bool is_right(int row, int what)
 {
-	struct cell cell = table[row][what];
-	enum drain_state next = cell.set ? cell.next : row_states[row];
-	const char *effect = cell.set && cell.effect != NOTHING ? effect_name(cell.effect) : "nothing";
+	char name[32];
 	struct stage s;
-	set_stage(&s, row);
-	happens(&s, what);
-	bool right = s.drain.state == next && strcmp(first_effect(&s), effect) == 0;
-	if (!right)
-		print_error("%s%s x %s: %s, %s; expected %s, %s\n", drain_state_name(row_states[row]),
-			row == LAME_DUCK_BY_API || row == DRAINING_BY_API ? " by API" : "", what_names[what],
-			drain_state_name(s.drain.state), first_effect(&s), drain_state_name(next), effect);
-	plan_fini(&s.plan);
+	set_stage(&s, (enum row)row);
+	happens(&s, (enum what)what);
+	snprintf(name, sizeof(name), "%s%s", name_of(row_states[row]),
+		row == LAME_DUCK_BY_API || row == DRAINING_BY_API ? " by API" : "");
+	bool right = cell_is_right(&table[row][what], &s.around, (int)row_states[row], (int)s.drain.state, name_of,
+		name, what_names[what]);
+	plan_fini(&s.around.plan);
 	return right;
 }
 
 static void every_happening_in_every_phase_leads_where_the_table_says(void **state)
 {
 	(void)state;
-	int wrong = 0;
-	for (int row = 0; row < ROW_COUNT; row++)
-		for (int what = 0; what < WHAT_COUNT; what++)
-			wrong += !is_right((enum row)row, (enum what)what);
-	assert_int_equal(wrong, 0);
+	assert_table(ROW_COUNT, WHAT_COUNT, is_right);
 }
 
 int main(void)

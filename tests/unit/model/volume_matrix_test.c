@@ -1,12 +1,6 @@
 /* Every state of a volume against everything that can happen to it, wanted or
  * not: where it stands after the next turn, and what is planned. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
+#include "matrix.h"
 #include "podvisor/model/volume.h"
 
 static const struct config_volume config = {
@@ -14,10 +8,7 @@ static const struct config_volume config = {
 
 struct stage {
 	struct volume volume;
-	struct random random;
-	struct journal journal;
-	struct plan plan;
-	struct turn turn;
+	struct around around;
 	bool wanted;
 };
 
@@ -42,8 +33,8 @@ static const enum event_kind events[WHAT_COUNT] = {
 
 static void plan(struct stage *s)
 {
-	plan_clear(&s->plan);
-	volume_plan(&s->volume, s->wanted, &s->turn);
+	plan_clear(&s->around.plan);
+	volume_plan(&s->volume, s->wanted, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)
@@ -52,29 +43,16 @@ static void happens(struct stage *s, enum what what)
 	if (what == UNWANTED)
 		s->wanted = false;
 	else if (what == DUE)
-		s->turn.now += 5000;
+		s->around.turn.now += 5000;
 	else
-		volume_apply(&s->volume, &e, &s->turn);
+		volume_apply(&s->volume, &e, &s->around.turn);
 	plan(s);
 }
 
 /* ---- the table ---- */
 
-struct cell {
-	bool set; /* else: it stays, and nothing is planned */
-	enum volume_state next;
-	enum effect_kind effect;
-};
-
-#define NOTHING EFFECT_KIND_COUNT
-#define IS(state)                             \
-	{                                     \
-		true, VOLUME_##state, NOTHING \
-	}
-#define TO(state, effect)                                    \
-	{                                                    \
-		true, VOLUME_##state, EFFECT_VOLUME_##effect \
-	}
+#define IS(state)         LEADS(VOLUME_##state, NOTHING)
+#define TO(state, effect) LEADS(VOLUME_##state, EFFECT_VOLUME_##effect)
 
 /* A refusal and a release are final: what arrives after them came too late. */
 static const struct cell table[VOLUME_STATE_COUNT][WHAT_COUNT] = {
@@ -88,8 +66,7 @@ static const struct cell table[VOLUME_STATE_COUNT][WHAT_COUNT] = {
 static void set_stage(struct stage *s, enum volume_state state)
 {
 	*s = (struct stage){.wanted = true};
-	plan_init(&s->plan);
-	s->turn = (struct turn){.now = 1000, .random = &s->random, .journal = &s->journal, .plan = &s->plan};
+	around_set(&s->around);
 	volume_init(&s->volume, &config, 0, 1000);
 	plan(s);
 	if (state == VOLUME_REFUSED)
@@ -102,38 +79,29 @@ static void set_stage(struct stage *s, enum volume_state state)
 	}
 	plan(s);
 	assert_string_equal(volume_state_name(s->volume.state), volume_state_name(state));
-	assert_int_equal(s->plan.count, 0);
+	assert_int_equal(s->around.plan.count, 0);
 }
 
-static const char *first_effect(const struct stage *s)
+static const char *name_of(int state)
 {
-	return s->plan.count ? effect_name(s->plan.effects[0].kind) : "nothing";
+	return volume_state_name((enum volume_state)state);
 }
 
-static bool is_right(enum volume_state state, enum what what)
+static bool is_right(int state, int what)
 {
-	struct cell cell = table[state][what];
-	enum volume_state next = cell.set ? cell.next : state;
-	const char *effect = cell.set && cell.effect != NOTHING ? effect_name(cell.effect) : "nothing";
 	struct stage s;
-	set_stage(&s, state);
-	happens(&s, what);
-	bool right = s.volume.state == next && strcmp(first_effect(&s), effect) == 0;
-	if (!right)
-		print_error("%s x %s: %s, %s; expected %s, %s\n", volume_state_name(state), names[what],
-			volume_state_name(s.volume.state), first_effect(&s), volume_state_name(next), effect);
-	plan_fini(&s.plan);
+	set_stage(&s, (enum volume_state)state);
+	happens(&s, (enum what)what);
+	bool right = cell_is_right(
+		&table[state][what], &s.around, state, (int)s.volume.state, name_of, name_of(state), names[what]);
+	plan_fini(&s.around.plan);
 	return right;
 }
 
 static void every_happening_in_every_state_leads_where_the_table_says(void **state)
 {
 	(void)state;
-	int wrong = 0;
-	for (int from = 0; from < VOLUME_STATE_COUNT; from++)
-		for (int what = 0; what < WHAT_COUNT; what++)
-			wrong += !is_right((enum volume_state)from, (enum what)what);
-	assert_int_equal(wrong, 0);
+	assert_table(VOLUME_STATE_COUNT, WHAT_COUNT, is_right);
 }
 
 int main(void)
