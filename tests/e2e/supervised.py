@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import select
@@ -468,6 +469,19 @@ def gate():
     one = Gate()
     yield one
     one.file.close()
+
+
+def assert_early_stops_are_obeyed(start):
+    chance = random.Random(os.environ.get("SEED", "9"))
+    for i in range(25):
+        pod = start(workers(one=[TREE, "session"]))
+        # unshare blocks SIGTERM too, but not SIGHUP
+        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk", "SigCgt"))
+        if i:  # the first at once
+            time.sleep(chance.uniform(0, 0.05))  # any moment will do: none may be missed
+        pod.kill()
+        assert pod.wait() == 0
+        pod.assert_nothing_left()
 
 
 # ---- many at once ----

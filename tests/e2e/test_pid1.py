@@ -1,14 +1,13 @@
 """podvisor as PID 1 of a PID namespace, as in a container."""
 import os
-import random
 import signal
 import subprocess
-import time
 
 import pytest
 
-from supervised import (DEADLINE_S, GATE, MANY, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, await_true, built, children_of,
-                        end_many_at_once, fields_of, gate, has_signal, namespaces_missing, pids, pods, workers, zombies_of)
+from supervised import (DEADLINE_S, GATE, MANY, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, assert_early_stops_are_obeyed, await_true,
+                        built, children_of, end_many_at_once, fields_of, gate, has_signal, namespaces_missing, pids, pods, workers,
+                        zombies_of)
 
 WHY_NOT = namespaces_missing()
 pytestmark = [built, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
@@ -50,16 +49,7 @@ def test_it_is_pid_1(init):
 
 
 def test_a_stop_signal_at_any_early_moment_is_obeyed(init):
-    chance = random.Random(os.environ.get("SEED", "9"))
-    for i in range(25):
-        pod = init(workers(one=[TREE, "session"]))
-        # unshare blocks SIGTERM too, but not SIGHUP
-        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk", "SigCgt"))
-        if i:  # the first at once
-            time.sleep(chance.uniform(0, 0.05))  # any moment will do: none may be missed
-        pod.kill()
-        assert pod.wait() == 0
-        pod.assert_nothing_left()
+    assert_early_stops_are_obeyed(init)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

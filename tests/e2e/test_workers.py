@@ -4,7 +4,6 @@ import http.server
 import os
 import pathlib
 import pwd
-import random
 import re
 import shutil
 import signal
@@ -15,8 +14,8 @@ import time
 
 import pytest
 
-from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, await_true, built,
-                        end_many_at_once, fields_of, gate, has_signal, pods, root_only, workers, zombies_of)
+from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, assert_early_stops_are_obeyed,
+                        await_true, built, end_many_at_once, fields_of, gate, pods, root_only, workers, zombies_of)
 
 pytestmark = built
 
@@ -316,15 +315,7 @@ def test_a_sender_that_is_gone_is_judged_by_its_user(pods):
 
 
 def test_a_stop_signal_at_any_early_moment_is_obeyed(pods):
-    chance = random.Random(os.environ.get("SEED", "9"))
-    for i in range(25):
-        pod = pods(workers(one=[TREE, "session"]))
-        await_true("main of podvisor", lambda: has_signal(pod.pid, signal.SIGHUP, "SigBlk", "SigCgt"))
-        if i:  # the first at once
-            time.sleep(chance.uniform(0, 0.05))  # any moment will do: none may be missed
-        pod.kill()
-        assert pod.wait() == 0
-        pod.assert_nothing_left()
+    assert_early_stops_are_obeyed(pods)
 
 
 # ---- checks that restart ----
