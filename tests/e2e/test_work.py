@@ -332,6 +332,19 @@ def test_a_stop_command_that_ends_the_worker_is_enough_and_one_that_hangs_is_no_
     pod.assert_nothing_left()
 
 
+def test_a_stop_command_may_ask_the_whole_group(pods):
+    """As the book has it in place of stopasgroup: each child ends in its own time, and the shell after them."""
+    child = "trap 'sleep 0.3; echo asked; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    script = 'trap : TERM; sh -c "$CHILD" & sh -c "$CHILD" & until wait; do :; done; exit 7'
+    pod = pods(workers(pool={"command": ["sh", "-c", script], "env": {"CHILD": child},
+                             "stop": {"command": ["sh", "-c", "kill -s TERM -- -$MAINPID"]}}))
+    pod.log("pool", "^up$", own=False, count=2)
+    assert pod.stop() == 0
+    assert sorted(pod.output("pool")) == ["asked", "asked", "up", "up"]
+    assert pod.find("pool", "^stopped: exited with code 7") and not pod.find("pool", "SIGKILL|had to be killed")
+    pod.assert_nothing_left()
+
+
 # ---- another main process ----
 
 @pytest.mark.parametrize("child", ["a child", "a grandchild"])
