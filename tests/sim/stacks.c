@@ -92,7 +92,8 @@ static const char *const lines[ENUM_LINES] = {
 	[CRASHER] = "\"crasher\": { \"command\": [\"x\"], \"restart\": { \"backoff\": { \"initial\": \"200ms\","
 		    "  \"factor\": 2.5, \"max\": \"5s\", \"jitter\": \"50%\", \"reset_after\": \"10s\" },"
 		    "  \"limit\": { \"count\": 20, \"window\": \"1m\" } } }",
-	[CRASHER_SLOW] = "\"crasher\": { \"command\": [\"x\"], \"restart\": { \"backoff\": { \"initial\": \"2s\","
+	[CRASHER_SLOW] = "\"crasher\": { \"command\": [\"x\"], \"startup\": { \"initial_delay\": \"300ms\" }, "
+			 "\"restart\": { \"backoff\": { \"initial\": \"2s\","
 			 "  \"factor\": 1, \"max\": \"2s\", \"jitter\": \"0%\" },"
 			 "  \"limit\": { \"count\": 2, \"window\": \"10s\" } } }",
 	[PACER] = "\"pacer\": { \"command\": [\"p\"], \"progress\": { \"notify\": true, \"stalled_after\": \"12s\" },"
