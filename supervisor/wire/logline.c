@@ -98,22 +98,30 @@ bool logline_is_json(struct span text)
 	return look_at(span_trim(text), &look);
 }
 
+static char *copy(char *at, const char *bytes, size_t n)
+{
+	memcpy(at, bytes, n);
+	return at + n;
+}
+
 static void put_own(struct buf *out, const struct logline_head *h, struct span object, unsigned has)
 {
-	bool first = true;
-	buf_putc(out, '{');
+	char *start = buf_reserve(out, h->text.len + object.len + 3), *at = start;
+	if (!start)
+		return;
+	*at++ = '{';
 	for (int i = 0; i < LOGLINE_PARTS; i++) {
 		if (has & 1U << i || h->from[i] == h->to[i])
 			continue;
-		if (!first)
-			buf_putc(out, ',');
-		buf_put(out, h->text.data + h->from[i], h->to[i] - h->from[i]);
-		first = false;
+		if (at > start + 1)
+			*at++ = ',';
+		at = copy(at, h->text.data + h->from[i], h->to[i] - h->from[i]);
 	}
-	if (!first && has & HAS_ANY)
-		buf_putc(out, ',');
-	buf_put(out, object.at + 1, object.len - 1);
-	buf_putc(out, '\n');
+	if (at > start + 1 && has & HAS_ANY)
+		*at++ = ',';
+	at = copy(at, object.at + 1, object.len - 1);
+	at = copy(at, "\n", sizeof("\n"));
+	out->len += (size_t)(at - start) - 1;
 }
 
 /* All or nothing: half a line would spoil the next one too. */
@@ -129,19 +137,40 @@ static int finish(struct buf *out, size_t start)
 	return rc;
 }
 
+/* What most lines are: nothing in them has to be escaped. */
+static bool put_plain(struct buf *out, const struct logline_head *h, struct span text)
+{
+	bool plain = json_plain(text.at, text.len) == text.len;
+	char *start = plain ? buf_reserve(out, h->text.len + text.len + 4) : NULL, *at = start;
+	if (!start)
+		return false;
+	at = copy(at, h->text.data, h->text.len);
+	at = copy(at, "\"", 1);
+	at = copy(at, text.at, text.len);
+	at = copy(at, "\"}\n", sizeof("\"}\n"));
+	out->len += (size_t)(at - start) - 1;
+	return true;
+}
+
+static void put_text(struct buf *out, const struct logline_head *h, struct span text)
+{
+	if (text.len && put_plain(out, h, text))
+		return;
+	buf_put(out, h->text.data, h->text.len);
+	json_put_string(out, text.at, text.len);
+	buf_put(out, "}\n", 2);
+}
+
 int logline_put_json(struct buf *out, struct logline_head *h, int64_t wall_ms, struct span text, bool as_json)
 {
 	size_t start = out->len;
 	struct look look = {.field = h->meta.field};
 	struct span trimmed = as_json ? span_trim(text) : text;
 	stamp(h, wall_ms);
-	if (as_json && look_at(trimmed, &look)) {
+	if (as_json && look_at(trimmed, &look))
 		put_own(out, h, trimmed, look.has);
-	} else {
-		buf_put(out, h->text.data, h->text.len);
-		json_put_string(out, text.at, text.len);
-		buf_put(out, "}\n", 2);
-	}
+	else
+		put_text(out, h, text);
 	return finish(out, start);
 }
 

@@ -14,6 +14,10 @@
  * 0 or the buffer's failure. */
 int json_put_string(struct buf *b, const char *bytes, size_t n);
 
+/* How many bytes from s on stand in a JSON string as they are. Log lines spend
+ * their time here. */
+size_t json_plain(const char *s, size_t n);
+
 /* Whether text is exactly one JSON object (RFC 8259), nested at most 64 deep.
  * seen, when not NULL, is called for each key of the outermost object; the key
  * is given raw, without its quotes. (json_is_object is a macro of jansson's.) */

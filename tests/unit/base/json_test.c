@@ -175,6 +175,26 @@ static void only_the_outermost_keys_are_shown_and_raw(void **state)
 	buf_fini(&keys);
 }
 
+/* Wherever the one byte stands that does not, in texts of every length around a block's. */
+static void what_stands_as_it_is_ends_at_the_very_byte(void **state)
+{
+	static const char bytes[] = {'"', '\\', '\n', '\0', '\x1f', '\xff'};
+	char text[100];
+	(void)state;
+	for (size_t n = 0; n < sizeof(text); n++) {
+		memset(text, '~', sizeof(text));
+		assert_int_equal(json_plain(text, n), n);
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			for (size_t at = 0; at < n; at++) {
+				memset(text, ' ', sizeof(text));
+				text[at] = bytes[i];
+				assert_int_equal(json_plain(text, n), at);
+			}
+	}
+	assert_int_equal(json_plain("0123456789012345678901234567890\xc3\xbc\"", 34), 33);
+	assert_int_equal(json_plain("0123456789012345678901234567890\xc3\xbc\"", 32), 31);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +208,7 @@ int main(void)
 		cmocka_unit_test(a_cut_object_is_none_and_nothing_behind_it_is_read),
 		cmocka_unit_test(sixty_four_levels_are_the_limit),
 		cmocka_unit_test(only_the_outermost_keys_are_shown_and_raw),
+		cmocka_unit_test(what_stands_as_it_is_ends_at_the_very_byte),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
