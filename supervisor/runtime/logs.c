@@ -6,19 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
 #include "podvisor/base/plain.h"
 #include "podvisor/base/utf8.h"
+#include "podvisor/runtime/intake.h"
 #include "podvisor/runtime/origins.h"
 #include "podvisor/runtime/outlet.h"
 #include "podvisor/wire/logline_split.h"
 
 enum {
-	READS_A_TURN = 16, /* per source, so that a flood leaves room for others */
 	LINE_MAX_DEFAULT = 16 << 10,
-	LEFT_BYTES_MAX = 4 << 20, /* of an ended run; /proc/sys/fs/pipe-max-size is 1 MiB where nobody changed it */
 	FINISH_MS = 1000,
 	TELL_MS = 1000, /* between two lines that tell of one worker's dropped ones */
 	ANSWER_BYTES = 512 << 10, /* of messages in one answer to logs_recent */
@@ -30,6 +30,7 @@ enum {
 struct source {
 	struct list node;
 	uv_poll_t poll;
+	struct intake_reader reader;
 	struct logs *logs;
 	struct origin *origin;
 	int fd;
@@ -48,6 +49,7 @@ struct logs {
 	const struct context *context;
 	struct outlet outlet;
 	struct origins origins;
+	struct intake intake;
 	enum log_level level;
 	struct list sources;
 	bool reporting; /* about dropped lines */
@@ -96,6 +98,25 @@ static const char *field_of(enum thing thing)
 	return thing == THING_POD ? "pod" : thing_name(thing);
 }
 
+static void utter(void *ctx, const struct word *word)
+{
+	struct logs *l = ctx;
+	const struct logline line = {
+		.level = level_names[word->level], .name = word->subject, .field = field_of(word->thing)};
+	const struct recent_meta meta = {.wall_ms = word->wall_ms,
+		.level = (uint8_t)word->level,
+		.stream = LOGS_STREAMS,
+		.field = (uint8_t)word->thing,
+		.form = WORKER_LOG_TEXT};
+	struct logline_head head;
+	if (logline_head_init(&head, &line) < 0)
+		return;
+	if (put(l, &head, word->wall_ms, word->text, WORKER_LOG_TEXT))
+		recent_put(&l->origins.recent, &l->origins.own->ring, &meta, span_of(word->subject), word->text);
+	logline_head_fini(&head);
+	flush(l);
+}
+
 void logs_say(struct logs *l, enum log_level level, enum thing thing, const char *subject, const char *fmt, ...)
 {
 	if (level < l->level)
@@ -105,19 +126,11 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	const struct logline line = {.level = level_names[level], .name = subject, .field = field_of(thing)};
-	const struct recent_meta meta = {.wall_ms = loop_wall_ms(),
-		.level = (uint8_t)level,
-		.stream = LOGS_STREAMS,
-		.field = (uint8_t)thing,
-		.form = WORKER_LOG_TEXT};
-	struct logline_head head;
-	if (logline_head_init(&head, &line) < 0)
-		return;
-	if (put(l, &head, meta.wall_ms, span_of(text), WORKER_LOG_TEXT))
-		recent_put(&l->origins.recent, &l->origins.own->ring, &meta, span_of(subject), span_of(text));
-	logline_head_fini(&head);
-	flush(l);
+	const struct word word = {
+		.level = level, .thing = thing, .subject = subject, .text = span_of(text), .wall_ms = loop_wall_ms()};
+	struct origin *about = origins_subject(&l->origins, thing, subject);
+	if (!about || !about->ending || !words_keep(&about->words, &word))
+		utter(l, &word);
 }
 
 /* ---- what a rate drops ---- */
@@ -175,16 +188,24 @@ static void count(struct source *s)
 	s->lines = s->dropped = 0;
 }
 
-/* Returns whether more may be there: a pipe gives less than it is asked for only when it is empty then. */
-static bool read_once(struct source *s)
+/* 0: no more in this turn. At the end there is no other. */
+static size_t may_read(struct source *s)
 {
-	size_t size = outlet_read_size(&s->logs->outlet);
+	struct logs *l = s->logs;
+	size_t size = outlet_read_size(&l->outlet), share = l->finish_by ? size : intake_grant(&l->intake, &s->reader);
+	return size < share ? size : share;
+}
+
+/* Returns whether more may be there: a pipe gives less than it is asked for only when it is empty then. */
+static bool read_once(struct source *s, size_t size)
+{
 	ssize_t n = read(s->fd, s->logs->read, size);
 	if (n < 0)
 		return errno == EINTR;
 	s->over = n == 0;
 	s->left -= s->left < (size_t)n ? s->left : (size_t)n;
-	logline_split_feed(&s->split, s->logs->read, (size_t)n, loop_now(), loop_wall_ms());
+	size_t lines = logline_split_feed(&s->split, s->logs->read, (size_t)n, loop_now(), loop_wall_ms());
+	intake_took(&s->logs->intake, &s->reader, (size_t)n, lines);
 	count(s);
 	return (size_t)n == size;
 }
@@ -209,21 +230,25 @@ static void close_source(struct source *s)
 	count(s);
 	s->origin->sources--;
 	list_remove(&s->node);
+	intake_leave(&s->reader);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
+	if (s->ended && --s->origin->ending == 0)
+		words_release(&s->origin->words, utter, s->logs);
 }
 
-static bool take_once(struct source *s)
+static bool take_once(struct source *s, size_t size)
 {
-	bool more = read_once(s);
+	bool more = read_once(s, size);
 	flush(s->logs);
 	return more;
 }
 
-/* Takes what is there, at stdout's pace; true when that was all for now. */
-static bool take(struct source *s, int reads)
+/* Takes what is there, at stdout's pace and within its share of the turn; true when that was all for now. */
+static bool take(struct source *s)
 {
-	while (reads-- > 0 && outlet_has_room(&s->logs->outlet))
-		if (!take_once(s))
+	size_t size;
+	while (outlet_has_room(&s->logs->outlet) && (size = may_read(s)) > 0)
+		if (!take_once(s, size))
 			return true;
 	return false;
 }
@@ -241,17 +266,22 @@ static void plan_settling(struct logs *l, ms_t due)
 	uv_timer_start(&l->settle, on_settle_time, due > now ? (uint64_t)(due - now) : 0, 0);
 }
 
-/* What continues it may lie in the pipe already, when podvisor is late or holds
- * the workers back. */
-static void settle_if_due(struct source *s)
+static bool is_settling_due(const struct source *s)
 {
-	struct logs *l = s->logs;
-	if (!clock_due(logline_split_due(&s->split), loop_now()) || !take(s, READS_A_TURN))
-		return;
-	if (clock_due(logline_split_due(&s->split), loop_now()))
+	ms_t due = logline_split_due(&s->split);
+	return due != CLOCK_NEVER && clock_due(due, loop_now());
+}
+
+/* What continues a message may lie in the pipe already, when podvisor is late or holds the workers back. */
+static bool take_and_settle(struct source *s)
+{
+	bool all = take(s);
+	if (all && is_settling_due(s)) {
 		logline_split_settle(&s->split);
-	count(s);
-	flush(l);
+		count(s);
+		flush(s->logs);
+	}
+	return all;
 }
 
 static void on_settle_time(uv_timer_t *timer)
@@ -260,7 +290,8 @@ static void on_settle_time(uv_timer_t *timer)
 	ms_t due = CLOCK_NEVER;
 	LIST_EACH (at, &l->sources) {
 		struct source *s = LIST_ENTRY(at, struct source, node);
-		settle_if_due(s);
+		if (is_settling_due(s))
+			take_and_settle(s);
 		due = clock_earlier(due, logline_split_due(&s->split));
 	}
 	/* What is due already waits for room: to look again at once would be a spinning loop. */
@@ -298,8 +329,9 @@ static void on_release(void *ctx)
 /* What an ended run has left, as far as there is room; true when it was all. */
 static bool take_rest(struct source *s)
 {
-	while (s->left && !s->over && outlet_has_room_for_rest(&s->logs->outlet))
-		if (!take_once(s))
+	size_t size;
+	while (s->left && !s->over && outlet_has_room_for_rest(&s->logs->outlet) && (size = may_read(s)) > 0)
+		if (!take_once(s, size < s->left ? size : s->left))
 			s->left = 0;
 	if (s->left && !s->over)
 		return false;
@@ -307,21 +339,38 @@ static bool take_rest(struct source *s)
 	return true;
 }
 
+static bool take_of_a_running_one(struct source *s)
+{
+	bool all = take_and_settle(s);
+	mind_settling(s);
+	if (s->over)
+		close_source(s);
+	return all;
+}
+
+/* True when that was all for now. */
+static bool serve(struct source *s)
+{
+	struct logs *l = s->logs;
+	if (l->outlet.held)
+		return false;
+	bool all = s->ended ? take_rest(s) : take_of_a_running_one(s);
+	flush(l);
+	hold_if_full(l);
+	return all;
+}
+
+static bool on_turn(struct intake_reader *reader)
+{
+	return serve(LIST_ENTRY(reader, struct source, reader));
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)events;
 	struct source *s = poll->data;
-	struct logs *l = s->logs;
-	if (s->ended) {
-		take_rest(s);
-	} else {
-		take(s, READS_A_TURN);
-		mind_settling(s);
-		if (s->over || status < 0)
-			close_source(s);
-	}
-	flush(l);
-	hold_if_full(l);
+	s->over |= status < 0;
+	serve(s);
 }
 
 /* ---- pipes ---- */
@@ -390,17 +439,20 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 	s->run = run;
 	s->poll.data = s;
 	uv_poll_init(&l->context->loop->uv, &s->poll, s->fd);
+	intake_join(&s->reader);
 	list_append(&l->sources, &s->node);
 	if (!l->outlet.held)
 		uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	return ends[1];
 }
 
-/* What is left is bounded even against a stranger who keeps writing. */
+/* What its pipe holds now is all that it has left, whatever a stranger may write yet. */
 static void end_source(struct source *s)
 {
+	int left = 0;
 	s->ended = true;
-	s->left = LEFT_BYTES_MAX;
+	s->origin->ending++;
+	s->left = ioctl(s->fd, FIONREAD, &left) < 0 ? 0 : (size_t)left;
 }
 
 void logs_ended(struct logs *l, uint64_t run)
@@ -444,6 +496,7 @@ int logs_new(struct logs **out, const struct context *c, int fd, struct err *err
 	}
 	open_timer(l, &l->settle);
 	open_timer(l, &l->tell);
+	intake_open(&l->intake, c->loop, on_turn);
 	*out = l;
 	return 0;
 }
@@ -486,6 +539,11 @@ static void on_timer_closed(uv_handle_t *handle)
 	on_handle_closed(handle->data);
 }
 
+static void on_intake_closed(uv_handle_t *handle)
+{
+	on_handle_closed(LIST_ENTRY(handle->data, struct logs, intake));
+}
+
 static void on_outlet_closed(uv_handle_t *handle)
 {
 	on_handle_closed(LIST_ENTRY(handle->data, struct logs, outlet));
@@ -497,10 +555,11 @@ void logs_free(struct logs *l)
 		return;
 	logs_finish(l);
 	origins_fini(&l->origins);
-	l->open_handles = 3;
+	l->open_handles = 4;
 	outlet_close(&l->outlet, l->finish_by, on_outlet_closed);
 	uv_close((uv_handle_t *)&l->settle, on_timer_closed);
 	uv_close((uv_handle_t *)&l->tell, on_timer_closed);
+	intake_close(&l->intake, on_intake_closed);
 }
 
 /* ---- showing ---- */

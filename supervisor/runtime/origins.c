@@ -60,6 +60,7 @@ static struct origin *add(struct origins *o, const char *name)
 	if (!of)
 		return NULL;
 	snprintf(of->name, sizeof(of->name), "%s", name);
+	words_init(&of->words);
 	recent_add(&o->recent, &of->ring, of->name);
 	return of;
 }
@@ -72,6 +73,11 @@ struct origin *origins_get(struct origins *o, const char *name, uint32_t slot)
 		return NULL;
 	of->slot = slot;
 	return open_meter(o->context->meters, of) < 0 ? NULL : of;
+}
+
+struct origin *origins_subject(const struct origins *o, enum thing thing, const char *name)
+{
+	return thing == THING_WORKER || thing == THING_BROWSER ? find(o, name) : NULL;
 }
 
 /* The worker whose output it is; NULL when it is gone, or never was one. */
@@ -91,6 +97,7 @@ bool origins_means(const struct origins *o, const struct recent_ring *ring, cons
 static void drop(struct origins *o, struct origin *of)
 {
 	recent_drop(&o->recent, &of->ring);
+	words_fini(&of->words);
 	free(of);
 }
 

@@ -130,8 +130,9 @@ static void carry(struct logline_split *s, const char *at, size_t n)
 	}
 }
 
-void logline_split_feed(struct logline_split *s, const char *bytes, size_t n, ms_t now, int64_t wall_ms)
+size_t logline_split_feed(struct logline_split *s, const char *bytes, size_t n, ms_t now, int64_t wall_ms)
 {
+	size_t lines = 0;
 	s->now = now;
 	s->wall_ms = wall_ms;
 	for (const char *at = bytes, *end = bytes + n; at < end;) {
@@ -145,7 +146,9 @@ void logline_split_feed(struct logline_split *s, const char *bytes, size_t n, ms
 				end_carry(s);
 		}
 		at += len + (newline != NULL);
+		lines += newline != NULL;
 	}
+	return lines;
 }
 
 void logline_split_end(struct logline_split *s)

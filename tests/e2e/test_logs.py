@@ -170,6 +170,7 @@ def samples(pod, family):
     return {labels: int(value) for labels, value in found}
 
 
+STDOUT_DROPS = 'reason="stdout"'
 TRACE = "RuntimeError: no price\n    at price (server.js:10)\n    at main (server.js:3)"
 
 
@@ -319,6 +320,29 @@ def test_a_worker_that_a_reload_removes_takes_its_series_along(pods):
         pod.log("c", "^one$", own=False)
     assert lines() == {'worker="b",stream="stdout"': 0, 'worker="b",stream="stderr"': 0,
                        'worker="c",stream="stdout"': 1, 'worker="c",stream="stderr"': 0}
+    assert pod.stop() == 0
+
+
+# ---- a flood of tiny lines ----
+
+@pytest.mark.parametrize("stdout", ["a file", "null", "a pipe that nobody drains"])
+def test_a_flood_of_tiny_lines_leaves_room_in_every_turn_of_the_loop(pods, stdout):
+    """What a turn takes is bounded by count, so a request waits for a few thousand lines and not for hundreds of thousands."""
+    to = {"a file": lambda: os.dup2(os.open("own-out", os.O_WRONLY | os.O_CREAT), 1),
+          "null": lambda: os.dup2(os.open("/dev/null", os.O_WRONLY), 1)}
+    pod = pods({**workers(flood=["yes"]), "log": {"buffer": "1Mi"}}, follow=False,
+               options={"preexec_fn": to[stdout]} if stdout in to else {})
+    await_true("the control socket", lambda: (pod.path / "control.sock").exists())
+    lines = lambda: samples(pod, "worker_log_lines_total").get('worker="flood",stream="stdout"', 0)
+    turns = lambda: samples(pod, "loop_lag_seconds_count")[""]
+    if stdout not in to:
+        await_true("a stdout that is stuck", lambda: samples(pod, "worker_log_dropped_lines_total")[STDOUT_DROPS] > 0)
+    lines_before, turns_before = lines(), turns()
+    await_true("a million lines", lambda: lines() > lines_before + 1_000_000)
+    turned = turns() - turns_before
+    taken = lines() - lines_before
+    assert taken <= 4096 * (turned + 10), f"{taken} lines in {turned} turns"
+    assert pod.ask("GET", "/livez").status == 200
     assert pod.stop() == 0
 
 

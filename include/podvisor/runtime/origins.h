@@ -8,12 +8,15 @@
 #include "podvisor/base/rate.h"
 #include "podvisor/runtime/context.h"
 #include "podvisor/runtime/recent.h"
+#include "podvisor/runtime/words.h"
 
 struct origin {
 	struct recent_ring ring;
 	char name[64]; /* "": podvisor itself */
 	uint32_t slot; /* UINT32_MAX: not a worker's */
 	int sources; /* that are open */
+	int ending; /* of them, those of runs that are over */
+	struct words words; /* about it, that wait for these */
 	struct rate rate;
 	uint64_t untold; /* lines that it has dropped and that nobody was told of */
 };
@@ -30,6 +33,8 @@ void origins_fini(struct origins *o);
 
 /* The one of that name, made if need be, with a place in the meters. NULL: out of memory. */
 struct origin *origins_get(struct origins *o, const char *name, uint32_t slot);
+/* The one that a line of podvisor's own is about, when it has written something. */
+struct origin *origins_subject(const struct origins *o, enum thing thing, const char *name);
 /* Forgets who writes nothing any more and is not configured either. */
 void origins_forget_gone(struct origins *o);
 /* By its own name, or by that of the worker that it is an instance of. */

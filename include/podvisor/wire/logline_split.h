@@ -36,8 +36,8 @@ struct logline_split {
 /* Fills in what is private; the public fields are set before. */
 void logline_split_init(struct logline_split *s);
 void logline_split_fini(struct logline_split *s);
-/* Takes what was read at that time. */
-void logline_split_feed(struct logline_split *s, const char *bytes, size_t n, ms_t now, int64_t wall_ms);
+/* Takes what was read at that time. Returns how many lines ended in it. */
+size_t logline_split_feed(struct logline_split *s, const char *bytes, size_t n, ms_t now, int64_t wall_ms);
 /* When the message that is held has to leave at the latest; CLOCK_NEVER: none is. */
 ms_t logline_split_due(const struct logline_split *s);
 /* It leaves. A line that has not ended stays. */

@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "podvisor/model/reload.h"
+#include "podvisor/runtime/intake.h"
 #include "podvisor/runtime/logs.h"
 #include "podvisor/runtime/outlet.h"
 
@@ -137,7 +138,8 @@ static void turn(struct bench *b)
 {
 	uv_timer_t tick;
 	uv_timer_init(&b->loop.uv, &tick);
-	uv_timer_start(&tick, on_tick, 10, 0);
+	/* Again and again, for it may come due before poll, which would then wait for something else. */
+	uv_timer_start(&tick, on_tick, 10, 10);
 	uv_run(&b->loop.uv, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&tick, NULL);
 	uv_run(&b->loop.uv, UV_RUN_NOWAIT);
@@ -590,6 +592,169 @@ static void a_stranger_who_keeps_writing_keeps_no_run_open(void **state)
 	finish(&b);
 }
 
+/* ---- turns ---- */
+
+/* The shortest lines, as many as the pipe takes. */
+static void fill_with_tiny_lines(int fd)
+{
+	char bytes[4096];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = i % 2 ? '\n' : 'y';
+	while (write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+}
+
+/* stdout takes what a turn brings. */
+static void begin_wide(struct bench *b, const char *config)
+{
+	begin(b, config);
+	assert_return_code(fcntl(b->out, F_SETPIPE_SZ, 1 << 20), errno);
+}
+
+static uint64_t lines_of(const struct bench *b, size_t worker)
+{
+	return b->meters.logs[worker].lines[0];
+}
+
+static void count_ping(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	char byte;
+	*(int *)poll->data += read(poll->u.fd, &byte, 1) == 1;
+}
+
+/* What else becomes ready is served in every turn, whatever a worker writes. */
+static void one_turn_takes_a_bounded_share_of_a_flood_of_tiny_lines(void **state)
+{
+	enum { TURNS = 60 };
+	struct bench b;
+	uv_poll_t ping;
+	int ends[2], pings = 0;
+	(void)state;
+	begin_wide(&b, ONE(""));
+	assert_return_code(pipe2(ends, O_CLOEXEC | O_NONBLOCK), errno);
+	uv_poll_init(&b.loop.uv, &ping, ends[0]);
+	ping.u.fd = ends[0];
+	ping.data = &pings;
+	uv_poll_start(&ping, UV_READABLE, count_ping);
+	int fd = open_run(&b, "api");
+	for (int i = 0; i < TURNS; i++) {
+		uint64_t before = lines_of(&b, 0);
+		fill_with_tiny_lines(fd);
+		say(ends[1], ".");
+		uv_run(&b.loop.uv, UV_RUN_NOWAIT);
+		read_stdout(&b);
+		uint64_t taken = lines_of(&b, 0) - before;
+		assert_in_range(taken, 1, INTAKE_ONE_LINES + INTAKE_READ_MAX);
+		/* Once it is known how short they are, to the line. */
+		assert_true(i == 0 || taken <= INTAKE_ONE_LINES + 512);
+		assert_int_equal(pings, i + 1);
+	}
+	assert_int_equal(b.meters.log_dropped_lines, 0);
+	uv_close((uv_handle_t *)&ping, NULL);
+	close(fd);
+	finish(&b);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void workers_that_flood_take_turns(void **state)
+{
+	enum { WORKERS = 24, TURNS = 200 };
+	struct bench b;
+	int fds[WORKERS], served[WORKERS] = {0};
+	(void)state;
+	begin_wide(&b, "{'workers': {'w': {'command': ['x'], 'instances': 24}}}");
+	for (int i = 0; i < WORKERS; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "w.%d", i);
+		fds[i] = open_run(&b, name);
+	}
+	for (int turns = 0; turns < TURNS; turns++) {
+		uint64_t before[WORKERS], all = 0;
+		int least = INT32_MAX, most = 0;
+		for (int i = 0; i < WORKERS; i++) {
+			before[i] = lines_of(&b, (size_t)i);
+			fill_with_tiny_lines(fds[i]);
+		}
+		uv_run(&b.loop.uv, UV_RUN_NOWAIT);
+		read_stdout(&b);
+		for (int i = 0; i < WORKERS; i++) {
+			uint64_t taken = lines_of(&b, (size_t)i) - before[i];
+			all += taken;
+			served[i] += taken > 0;
+			least = served[i] < least ? served[i] : least;
+			most = served[i] > most ? served[i] : most;
+			assert_true(taken <= INTAKE_ONE_LINES + INTAKE_READ_MAX);
+		}
+		assert_in_range(all, 1, INTAKE_ALL_LINES + INTAKE_READ_MAX);
+		if (most - least > 2)
+			fail_msg("one was served in %d turns, another in %d", most, least);
+	}
+	assert_int_equal(b.meters.log_dropped_lines, 0);
+	for (int i = 0; i < WORKERS; i++)
+		close(fds[i]);
+	finish(&b);
+}
+
+/* While the others flood, the timer finds their share used up. */
+static void what_may_go_on_is_over_in_time_beside_a_flood(void **state)
+{
+	struct bench b;
+	int fds[8];
+	(void)state;
+	begin_wide(&b, "{'workers': {'w': {'command': ['x'], 'instances': 8},"
+		       "'api': {'command': ['x'], 'log': {'multiline': '^ '}}}}");
+	for (int i = 0; i < 8; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "w.%d", i);
+		fds[i] = open_run(&b, name);
+	}
+	int fd = open_run(&b, "api");
+	say(fd, "Exception\n at x\n");
+	for (ms_t until = loop_now() + PATIENCE_MS; !lines_of(&b, 8); read_stdout(&b)) {
+		assert_true(loop_now() < until);
+		for (int i = 0; i < 8; i++)
+			fill_with_tiny_lines(fds[i]);
+		uv_run(&b.loop.uv, UV_RUN_NOWAIT);
+	}
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+	close(fd);
+	finish(&b);
+}
+
+/* What podvisor says of a run that is over comes behind the run's own last words. */
+static void the_end_is_told_behind_the_last_words(void **state)
+{
+	enum { WORKERS = 60 };
+	struct bench b;
+	char name[16];
+	(void)state;
+	begin_small(&b, WORKERS, "");
+	for (int i = 0; i < WORKERS; i++) {
+		snprintf(name, sizeof(name), "w.%d", i);
+		struct writer w = {.fd = open_run(&b, name), .count = 700};
+		assert_true(write_lines(&w, i));
+		close(w.fd);
+	}
+	for (int i = 0; i < WORKERS; i++) {
+		snprintf(name, sizeof(name), "w.%d", i);
+		logs_ended(b.logs, (uint64_t)i + 1);
+		logs_say(b.logs, LOG_INFO, THING_WORKER, name, "%d 700 succeeded", i);
+		logs_say(b.logs, LOG_INFO, THING_WORKER, name, "%d 701 and more", i);
+	}
+	await_lines(&b, WORKERS * 702);
+	expect_all_lines(&b, WORKERS, 702);
+	assert_int_equal(b.meters.log_dropped_lines, 0);
+	/* Then nothing waits any more. */
+	logs_say(b.logs, LOG_INFO, THING_WORKER, "w.0", "again");
+	read_stdout(&b);
+	expect_msg(&b, WORKERS * 702, "again");
+	finish(&b);
+}
+
 /* ---- a stdout that is stuck ---- */
 
 static int waiting_in(int fd)
@@ -996,6 +1161,10 @@ int main(void)
 		cmocka_unit_test(the_ends_of_many_runs_lose_nothing_either),
 		cmocka_unit_test(before_podvisor_ends_the_pipes_are_emptied),
 		cmocka_unit_test(a_stranger_who_keeps_writing_keeps_no_run_open),
+		cmocka_unit_test(one_turn_takes_a_bounded_share_of_a_flood_of_tiny_lines),
+		cmocka_unit_test(workers_that_flood_take_turns),
+		cmocka_unit_test(what_may_go_on_is_over_in_time_beside_a_flood),
+		cmocka_unit_test(the_end_is_told_behind_the_last_words),
 		cmocka_unit_test(a_stuck_stdout_holds_workers_back_for_a_second),
 		cmocka_unit_test(and_for_as_much_longer_as_is_asked_for),
 		cmocka_unit_test(a_stdout_that_takes_a_little_is_slow_and_not_stuck),
