@@ -98,23 +98,49 @@ static const char *field_of(enum thing thing)
 	return thing == THING_POD ? "pod" : thing_name(thing);
 }
 
-static void utter(void *ctx, const struct word *word)
+/* With what the worker or browser has written; of what else there is, with podvisor's own, under its name. */
+static void remember(struct logs *l, struct origin *about, const struct word *word)
 {
-	struct logs *l = ctx;
-	const struct logline line = {
-		.level = level_names[word->level], .name = word->subject, .field = field_of(word->thing)};
 	const struct recent_meta meta = {.wall_ms = word->wall_ms,
 		.level = (uint8_t)word->level,
 		.stream = LOGS_STREAMS,
 		.field = (uint8_t)word->thing,
 		.form = WORKER_LOG_TEXT};
+	struct recent *recent = &l->origins.recent;
+	if (about)
+		recent_put(recent, &about->about, &meta, SPAN(""), word->text);
+	else
+		recent_put(recent, &l->origins.own->ring, &meta, span_of(word->subject), word->text);
+}
+
+static void utter(struct logs *l, struct origin *about, const struct word *word)
+{
+	const struct logline line = {
+		.level = level_names[word->level], .name = word->subject, .field = field_of(word->thing)};
 	struct logline_head head;
 	if (logline_head_init(&head, &line) < 0)
 		return;
 	if (put(l, &head, word->wall_ms, word->text, WORKER_LOG_TEXT))
-		recent_put(&l->origins.recent, &l->origins.own->ring, &meta, span_of(word->subject), word->text);
+		remember(l, about, word);
 	logline_head_fini(&head);
 	flush(l);
+}
+
+struct delayed {
+	struct logs *logs;
+	struct origin *about;
+};
+
+static void utter_delayed(void *ctx, const struct word *word)
+{
+	const struct delayed *delayed = ctx;
+	utter(delayed->logs, delayed->about, word);
+}
+
+/* The last source of the runs that are over is closed. */
+static void utter_all_delayed(struct logs *l, struct origin *about)
+{
+	words_release(&about->words, utter_delayed, &(struct delayed){l, about});
 }
 
 void logs_say(struct logs *l, enum log_level level, enum thing thing, const char *subject, const char *fmt, ...)
@@ -130,15 +156,15 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 		.level = level, .thing = thing, .subject = subject, .text = span_of(text), .wall_ms = loop_wall_ms()};
 	struct origin *about = origins_subject(&l->origins, thing, subject);
 	if (!about || !about->ending || !words_keep(&about->words, &word))
-		utter(l, &word);
+		utter(l, about, &word);
 }
 
 /* ---- what a rate drops ---- */
 
 static void tell_dropped(struct logs *l)
 {
-	LIST_EACH (at, &l->origins.recent.rings) {
-		struct origin *o = origin_at(at);
+	LIST_EACH (at, &l->origins.all) {
+		struct origin *o = LIST_ENTRY(at, struct origin, node);
 		uint64_t dropped = o->untold;
 		o->untold = 0;
 		if (dropped)
@@ -233,7 +259,7 @@ static void close_source(struct source *s)
 	intake_leave(&s->reader);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 	if (s->ended && --s->origin->ending == 0)
-		words_release(&s->origin->words, utter, s->logs);
+		utter_all_delayed(s->logs, s->origin);
 }
 
 static bool take_once(struct source *s, size_t size)
@@ -567,20 +593,23 @@ void logs_free(struct logs *l)
 struct asked {
 	const struct logs *logs;
 	const char *const *names;
+	bool written; /* only what they have written */
 };
 
 static bool is_wanted(void *ctx, const struct recent_ring *ring)
 {
 	const struct asked *asked = ctx;
+	if (asked->written && !origin_wrote(ring))
+		return false;
 	for (const char *const *name = asked->names; *name; name++)
 		if (origins_means(&asked->logs->origins, ring, *name))
 			return true;
 	return !asked->names[0];
 }
 
-static int find_recent(const struct logs *l, const struct logs_query *q, struct recent_list *out)
+static int find_recent(const struct logs *l, const struct logs_query *q, bool written, struct recent_list *out)
 {
-	struct asked asked = {l, q->names};
+	struct asked asked = {l, q->names, written};
 	const struct recent_query query = {
 		.wanted = is_wanted, .ctx = &asked, .after = q->after, .max = q->lines, .max_bytes = ANSWER_BYTES};
 	return recent_list(&l->origins.recent, &query, out);
@@ -609,7 +638,7 @@ static void show(const struct logs *l, const struct recent_message *m, bool plai
 		memcpy(subject, m->subject.at, m->subject.len);
 	struct logs_line line = {.wall_ms = m->meta.wall_ms,
 		.thing = field_of((enum thing)m->meta.field),
-		.name = m->meta.stream == LOGS_STREAMS ? subject : m->ring->name,
+		.name = subject[0] ? subject : m->ring->name,
 		.level = level_names[m->meta.level],
 		.stream = stream_names[m->meta.stream],
 		.text = m->text};
@@ -623,7 +652,7 @@ int logs_recent(const struct logs *l, const struct logs_query *q, void (*each)(v
 {
 	struct recent_list list;
 	struct buf rendered;
-	int rc = find_recent(l, q, &list);
+	int rc = find_recent(l, q, false, &list);
 	if (rc < 0)
 		return rc;
 	buf_init(&rendered, RENDERED_MAX);
@@ -666,7 +695,7 @@ void logs_last_words(const struct logs *l, const char *name, size_t max_bytes, s
 	const struct logs_query q = {.names = (const char *const[]){name, NULL}, .lines = LAST_WORDS};
 	struct recent_list list;
 	struct buf text;
-	if (find_recent(l, &q, &list) < 0)
+	if (find_recent(l, &q, true, &list) < 0)
 		return;
 	buf_init(&text, RENDERED_MAX);
 	for (size_t i = 0; i < list.n; i++) {

@@ -249,6 +249,18 @@ def test_equal_lines_are_followed_without_one_lost_or_twice(pods):
     assert pod.stop() == 0
 
 
+def test_a_name_has_what_podvisor_said_about_it_too(pods):
+    pod = pods(workers(one={"command": ["sh", "-c", "echo before the end; exit 3"], "restart": {"policy": "never"}},
+                       other=["sh", "-c", "echo other; exec sleep 1000"]))
+    failed = pod.log("one", "^failed: exited with code 3").msg
+    pod.log("other", "^other$", own=False)
+    shown = cli("logs", "one", socket_path=pod.path / "control.sock").out
+    told = [json.loads(line)["msg"] for line in shown.splitlines()]
+    assert "before the end" in told and told[-1] == failed and "other" not in shown
+    assert [msg for msg in told if msg != "before the end"] == pod.messages("one")
+    assert pod.stop() == 0
+
+
 def test_what_is_overwritten_before_it_can_be_shown_is_counted(pods):
     pod = pods(workers(one={"command": ["sh", "-c", "read x < own-fifo; seq 1 200000; exec sleep 1000"]}),
                options={"preexec_fn": lambda: os.mkfifo("own-fifo")})

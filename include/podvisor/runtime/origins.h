@@ -11,8 +11,10 @@
 #include "podvisor/runtime/words.h"
 
 struct origin {
-	struct recent_ring ring;
-	char name[64]; /* "": podvisor itself */
+	struct list node; /* in origins.all */
+	struct recent_ring ring; /* what it has written */
+	struct recent_ring about; /* what podvisor has said about it; podvisor itself has none */
+	char name[64]; /* "": podvisor itself. The rings' name too */
 	uint32_t slot; /* UINT32_MAX: not a worker's */
 	int sources; /* that are open */
 	int ending; /* of them, those of runs that are over */
@@ -24,6 +26,7 @@ struct origin {
 struct origins {
 	const struct context *context;
 	struct recent recent;
+	struct list all;
 	struct origin *own; /* podvisor itself */
 };
 
@@ -33,8 +36,8 @@ void origins_fini(struct origins *o);
 
 /* The one of that name, made if need be, with a place in the meters. NULL: out of memory. */
 struct origin *origins_get(struct origins *o, const char *name, uint32_t slot);
-/* The one that a line of podvisor's own is about, when it has written something. */
-struct origin *origins_subject(const struct origins *o, enum thing thing, const char *name);
+/* The one that a line of podvisor's own is about: a worker's instance or a browser, made if need be. NULL: nobody's. */
+struct origin *origins_subject(struct origins *o, enum thing thing, const char *name);
 /* Forgets who writes nothing any more and is not configured either. */
 void origins_forget_gone(struct origins *o);
 /* By its own name, or by that of the worker that it is an instance of. */
@@ -42,14 +45,14 @@ bool origins_means(const struct origins *o, const struct recent_ring *ring, cons
 /* Counts lines of a stream, and how many of them were dropped. */
 void origins_count(const struct origins *o, const struct origin *of, int stream, uint64_t lines, uint64_t dropped);
 
-/* The origin that a ring belongs to; and that of a node of recent.rings, where they all are. */
+/* The origin that a ring belongs to, and whether it is of what that has written. */
 static inline struct origin *origin_of(const struct recent_ring *ring)
 {
-	return LIST_ENTRY(ring, struct origin, ring);
+	return LIST_ENTRY(ring->name, struct origin, name);
 }
-static inline struct origin *origin_at(const struct list *node)
+static inline bool origin_wrote(const struct recent_ring *ring)
 {
-	return origin_of(LIST_ENTRY(node, struct recent_ring, node));
+	return ring == &origin_of(ring)->ring;
 }
 
 #endif

@@ -1000,12 +1000,14 @@ static void what_is_gone_is_forgotten_with_the_reload_after(void **state)
 	say(other, "two\n");
 	await_lines(&b, 2);
 	reload(&b, "{'workers': {'b': {'command': ['x']}}}");
-	/* It may have something to say while it stops. */
+	/* It may have something to say while it stops, and podvisor about it. */
 	say(fd, "last\n");
 	await_lines(&b, 3);
 	logs_ended(b.logs, 1);
+	logs_say(b.logs, LOG_INFO, THING_WORKER, "a", "stopped");
 	free_slot(&b, 0);
-	expect_recent(&b, NAMES(), NULL, "a:one|b:two|a:last");
+	expect_recent(&b, NAMES(), NULL, "a:one|b:two|a:last|a!:stopped");
+	expect_recent(&b, NAMES("a"), NULL, "a:one|a:last|a!:stopped");
 	reload(&b, "{'workers': {'b': {'command': ['x']}}}");
 	expect_recent(&b, NAMES(), NULL, "b:two");
 	close(fd);
@@ -1026,8 +1028,8 @@ static void a_name_means_all_its_instances(void **state)
 		await_lines(&b, i + 1);
 	}
 	logs_say(b.logs, LOG_INFO, THING_WORKER, "api.1", "ready");
-	expect_recent(&b, NAMES("api"), NULL, "api.0:zero|api.1:one");
-	expect_recent(&b, NAMES("api.1"), NULL, "api.1:one");
+	expect_recent(&b, NAMES("api"), NULL, "api.0:zero|api.1:one|api.1!:ready");
+	expect_recent(&b, NAMES("api.1"), NULL, "api.1:one|api.1!:ready");
 	expect_recent(&b, NAMES("b", "api.0"), NULL, "api.0:zero|b:b");
 	struct logs_answer all = expect_recent(&b, NAMES(), NULL, "api.0:zero|api.1:one|b:b|api.1!:ready");
 	say(fds[1], "one\n");
@@ -1037,6 +1039,46 @@ static void a_name_means_all_its_instances(void **state)
 	expect_recent(&b, NAMES(), &all.next, "");
 	for (size_t i = 0; i < 3; i++)
 		close(fds[i]);
+	finish(&b);
+}
+
+static void and_what_podvisor_said_about_it(void **state)
+{
+	struct bench b;
+	(void)state;
+	begin(&b, "{'postgres': {'api': {'dsn': 'host=x'}}, 'volumes': {'v': {'path': '/v', 'size': '1Mi'}},"
+		  "'browsers': {'chrome': {'volume': 'v'}},"
+		  "'workers': {'api': {'command': ['x'], 'instances': 2}, 'b': {'command': ['x']}}}");
+	/* Before anything was started too; another thing of that name is not meant. */
+	logs_say(b.logs, LOG_INFO, THING_WORKER, "api.0", "waiting");
+	logs_say(b.logs, LOG_INFO, THING_POSTGRES, "api", "up");
+	logs_say(b.logs, LOG_INFO, THING_BROWSER, "chrome", "serving");
+	logs_say(b.logs, LOG_INFO, THING_POD, "", "hello");
+	expect_recent(&b, NAMES("api"), NULL, "api.0!:waiting");
+	expect_recent(&b, NAMES("chrome"), NULL, "chrome!:serving");
+	struct logs_answer all = expect_recent(&b, NAMES(), NULL, "api.0!:waiting|api!:up|chrome!:serving|!:hello");
+	struct logs_answer api = expect_recent(&b, NAMES("api"), NULL, "api.0!:waiting");
+	int fd = open_run(&b, "api.0");
+	say(fd, "one\n");
+	await_lines(&b, 5);
+	logs_say(b.logs, LOG_WARN, THING_WORKER, "api.0", "stopping");
+	logs_say(b.logs, LOG_WARN, THING_WORKER, "b", "stopping");
+	expect_recent(&b, NAMES(), &all.next, "api.0:one|api.0!:stopping|b!:stopping");
+	api = expect_recent(&b, NAMES("api"), &api.next, "api.0:one|api.0!:stopping");
+	assert_int_equal(api.missed, 0);
+	/* What it says is remembered beside the worker's own flood, ... */
+	for (int i = 0; i < 20000; i++) {
+		say(fd, "0123456789\n");
+		if (i % 1000 == 999)
+			settle(&b);
+	}
+	await_lines(&b, 20007);
+	const struct logs_query q = {.names = NAMES("api"), .after = &all.next, .lines = 1, .plain = true};
+	struct seen seen = {0};
+	assert_int_equal(logs_recent(b.logs, &q, note, &seen, &all), 0);
+	assert_string_equal(seen.text, "api.0!:stopping");
+	assert_true(all.missed > 1);
+	close(fd);
 	finish(&b);
 }
 
@@ -1174,6 +1216,7 @@ int main(void)
 		cmocka_unit_test(a_slot_s_next_worker_counts_anew),
 		cmocka_unit_test(what_is_gone_is_forgotten_with_the_reload_after),
 		cmocka_unit_test(a_name_means_all_its_instances),
+		cmocka_unit_test(and_what_podvisor_said_about_it),
 		cmocka_unit_test(what_is_shown_is_what_was_logged),
 		cmocka_unit_test(last_words_are_plain_text),
 		cmocka_unit_test(of_many_the_last_whole_ones_that_fit_are_told),
