@@ -102,11 +102,11 @@ static const char *close_name(int i)
 
 /* ---- workers ---- */
 
-static json_t *shape_run(const struct snapshot *s, const struct worker_run *r)
+static json_t *shape_run(const struct snapshot *s, const struct worker *w, const struct worker_run *r)
 {
-	char text[160];
+	char text[WORKER_END_SIZE];
 	bool exited = r->exited && WIFEXITED(r->status), signaled = r->exited && WIFSIGNALED(r->status);
-	worker_describe_end(r, text, sizeof(text));
+	worker_describe_end(w, r, text, sizeof(text));
 	return json_pack("{s:I,s:o,s:o,s:o,s:o, s:o,s:o,s:o,s:o, s:o,s:s,s:i,s:f,s:o}", "run", (json_int_t)r->run,
 		"pid", r->pid ? json_integer(r->pid) : json_null(), "started", point_or_null(s, r->started_at), "ended",
 		point_or_null(s, r->ended_at), "seconds",
@@ -124,7 +124,7 @@ static json_t *shape_runs(const struct snapshot *s, const struct worker *w)
 	json_t *runs = json_array();
 	uint64_t kept = w->n_runs < WORKER_HISTORY ? w->n_runs : WORKER_HISTORY;
 	for (uint64_t i = 0; i < kept; i++)
-		json_array_append_new(runs, shape_run(s, &w->history[(w->n_runs - 1 - i) % WORKER_HISTORY]));
+		json_array_append_new(runs, shape_run(s, w, &w->history[(w->n_runs - 1 - i) % WORKER_HISTORY]));
 	return runs;
 }
 
@@ -234,7 +234,7 @@ json_t *shapes_worker(const struct snapshot *s, size_t slot, bool runs)
 		(json_int_t)sum(w->restarts, CAUSE_NONE + 1, CAUSE_COUNT), "restarts_by_reason",
 		counts(w->restarts, CAUSE_NONE + 1, CAUSE_COUNT, cause_name), "exits", "ok", (json_int_t)w->exits_ok,
 		"failed", (json_int_t)w->exits_failed, "signaled", (json_int_t)w->exits_signaled, "last_exit",
-		last ? shape_run(s, last) : json_null(), "checks", shape_checks(w), "usage", shape_usage(s, slot));
+		last ? shape_run(s, w, last) : json_null(), "checks", shape_checks(w), "usage", shape_usage(s, slot));
 	json_t *job = shape_job(w);
 	json_object_update(object, past);
 	json_object_update(object, job);

@@ -116,10 +116,16 @@ int worker_exit_code(const struct worker *w)
 	return WIFSIGNALED(run->status) ? 128 + WTERMSIG(run->status) : WEXITSTATUS(run->status);
 }
 
-void worker_describe_end(const struct worker_run *run, char *out, size_t size)
+/* The sentence of the port says more than strerror, but only the last one is kept. */
+static const char *why_unstartable(const struct worker *w, const struct worker_run *run)
+{
+	return run->run == w->unstartable_run && w->unstartable[0] ? w->unstartable : strerror(-run->error);
+}
+
+void worker_describe_end(const struct worker *w, const struct worker_run *run, char *out, size_t size)
 {
 	if (!run->exited)
-		snprintf(out, size, "could not start: %s", strerror(-run->error));
+		snprintf(out, size, "could not start: %s", why_unstartable(w, run));
 	else
 		signals_describe_end(run->status, out, size);
 	size_t n = strlen(out);
@@ -142,7 +148,7 @@ static const char *cause_beside(const struct worker_run *run)
 void worker_describe_rest(const struct worker *w, const char *in, char *out, size_t size)
 {
 	const struct worker_run *last = worker_last_run(w);
-	char next[WALL_SIZE], end[96];
+	char next[WALL_SIZE], end[WORKER_END_SIZE];
 	wall_format(w->schedule.next_ms, next);
 	snprintf(next + 19, sizeof(next) - 19, "Z"); /* whole seconds */
 	bool armed = w->schedule.armed;
@@ -150,7 +156,7 @@ void worker_describe_rest(const struct worker *w, const char *in, char *out, siz
 		armed ? next : "", armed ? in : "");
 	if (!last || n >= size)
 		return;
-	worker_describe_end(last, end, sizeof(end));
+	worker_describe_end(w, last, end, sizeof(end));
 	const char *cause = cause_beside(last);
 	snprintf(out + n, size - n, "; last run: %s%s%s%s", end, cause[0] ? " (" : "", cause, cause[0] ? ")" : "");
 }

@@ -100,8 +100,8 @@ static void on_exited(struct worker *w, const struct event *e, struct turn *t)
 	count_exit(w, run->status);
 	if (w->state != WORKER_STOPPING)
 		w->cause = WIFSIGNALED(run->status) ? CAUSE_SIGNAL : CAUSE_EXIT;
-	char end[96];
-	worker_describe_end(run, end, sizeof(end));
+	char end[WORKER_END_SIZE];
+	worker_describe_end(w, run, end, sizeof(end));
 	worker_enter(w, WORKER_STOPPING, t, "%s", end);
 }
 
@@ -130,12 +130,12 @@ static enum job_result result_of(const struct worker *w, const struct worker_run
 
 static void note_result(struct worker *w, const struct worker_run *run, struct turn *t)
 {
-	char end[96];
+	char end[WORKER_END_SIZE];
 	enum job_result result = result_of(w, run);
 	schedule_note(&w->schedule, result, t->now);
 	if (result != JOB_FAILED)
 		return;
-	worker_describe_end(run, end, sizeof(end));
+	worker_describe_end(w, run, end, sizeof(end));
 	journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, w->name, "run-failed", "its run failed: %s (%s)", end,
 		worker_cause_name(w->cause));
 }
@@ -172,8 +172,8 @@ static bool rest(struct worker *w, struct turn *t)
 /* A run ended that nobody asked to end: start again, later, or never. */
 static void decide_restart(struct worker *w, const struct worker_run *run, struct turn *t)
 {
-	char end[96];
-	worker_describe_end(run, end, sizeof(end));
+	char end[WORKER_END_SIZE];
+	worker_describe_end(w, run, end, sizeof(end));
 	bool well = ended_well(run);
 	if (w->config->kind == WORKER_TASK && well && w->cause == CAUSE_EXIT) {
 		worker_enter(w, WORKER_SUCCEEDED, t, "%s", end);
@@ -230,8 +230,8 @@ static void end_run(struct worker *w, struct turn *t)
 		w->restarts[cause]++;
 		worker_enter(w, WORKER_PAUSED, t, "a thing that it depends on is gone");
 	} else if (!w->wanted || w->removed || cause == CAUSE_SHUTDOWN || cause == CAUSE_COMMAND) {
-		char end[96];
-		worker_describe_end(run, end, sizeof(end));
+		char end[WORKER_END_SIZE];
+		worker_describe_end(w, run, end, sizeof(end));
 		worker_enter(w, WORKER_STOPPED, t, "%s", end);
 	} else {
 		decide_restart(w, run, t);
@@ -256,15 +256,14 @@ static void on_unstartable(struct worker *w, const struct event *e, struct turn 
 	struct worker_run *run = worker_current_run(w);
 	run->error = e->error;
 	run->ended_at = t->now;
+	w->unstartable_run = run->run;
+	snprintf(w->unstartable, sizeof(w->unstartable), "%s", e->text);
 	if (w->state != WORKER_STOPPING)
 		w->cause = CAUSE_SPAWN;
 	/* A stop that came before its start is no failure. */
 	enum log_level level = e->error == -ECANCELED && w->state == WORKER_STOPPING ? LOG_INFO : LOG_ERROR;
 	journal_add(t->journal, t->now, level, THING_WORKER, w->name, "unstartable", "could not start: %s", e->text);
 	end_run(w, t);
-	/* The sentence of the port says more than strerror. */
-	if (w->state == WORKER_BACKOFF || w->state == WORKER_FAILED)
-		snprintf(w->reason, sizeof(w->reason), "could not start: %.*s", (int)sizeof(w->reason) - 20, e->text);
 }
 
 /* It ends by itself: as a stop without a signal, for as long as a stop may take. A single command (run -- COMMAND)

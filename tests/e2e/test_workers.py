@@ -479,7 +479,9 @@ def test_a_worker_that_cannot_start_says_why(pods, what):
     pod = pods(workers(bad={**worker, "restart": {"backoff": {"initial": "1ms"}, "limit": {"count": 2}}}, good=[TREE]))
     pod.ready("good")
     assert sentence in pod.log("bad", "^could not start: ").msg
-    assert "could not start" in pod.log("bad", "^failed: ").msg
+    assert sentence in pod.log("bad", "^backoff: could not start").msg
+    assert sentence in pod.log("bad", "^failed: could not start").msg
+    assert sentence in pod.worker("bad")["runs"][0]["text"]
     pod.settle()
     assert any(sentence in message for message in pod.messages("bad", msg="^state: failed")), "its state says it too"
     assert pod.stop() == 0

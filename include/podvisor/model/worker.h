@@ -113,12 +113,14 @@ struct worker {
 
 	enum worker_state state;
 	ms_t since;
-	char reason[160]; /* of the state, for people */
+	char reason[232]; /* of the state, for people */
 
 	uint64_t run; /* 0: no process */
 	const struct config_worker *run_config; /* what the run was begun with, and is ended with; NULL: no process */
 	struct config *run_source; /* held while it runs */
 	int pid;
+	uint64_t unstartable_run; /* the last one that could not be started, ... */
+	char unstartable[EVENT_TEXT_MAX]; /* ... and why */
 	bool main_ended, notified_ready, notified_stopping, reloading, killing;
 	bool watching; /* it has started: watchdog, progress and memory count */
 	bool follow; /* it named another main process: the shim has to be told */
@@ -184,8 +186,9 @@ bool worker_is_final(const struct worker *w);
 const struct worker_run *worker_last_run(const struct worker *w);
 /* The code that podvisor ends with on its behalf: exit code, 128+signal, 127/126 when it could not start. */
 int worker_exit_code(const struct worker *w);
-/* "exited with code 1", "killed by SIGKILL", "could not start: ..."; into out. */
-void worker_describe_end(const struct worker_run *run, char *out, size_t size);
+#define WORKER_END_SIZE 184
+/* "exited with code 1", "killed by SIGKILL", "could not start: ..."; into out, for which WORKER_END_SIZE is enough. */
+void worker_describe_end(const struct worker *w, const struct worker_run *run, char *out, size_t size);
 /* Whether it is a job that waits for its next time. */
 bool worker_is_resting(const struct worker *w);
 /* "next run at 2026-11-24T03:00:00Z; last run: exited with code 0", with what

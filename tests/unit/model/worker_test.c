@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -274,7 +275,15 @@ static void an_unstartable_worker_says_why_and_backs_off(void **state)
 			.error = -ENOENT,
 			.text = "cannot execute nod: No such file"});
 	expect_state(b, WORKER_BACKOFF);
-	assert_non_null(strstr(b->worker.reason, "cannot execute nod"));
+	/* One sentence everywhere, and not what strerror knows of it. */
+	const struct journal_entry *told = journal_get(&b->journal, b->journal.last_seq);
+	char expected[300];
+	assert_non_null(
+		strstr(b->worker.reason, "could not start: cannot execute nod: No such file; starting again in "));
+	snprintf(expected, sizeof(expected), "backoff: %s", b->worker.reason);
+	assert_string_equal(told->text, expected);
+	worker_describe_end(&b->worker, worker_last_run(&b->worker), expected, sizeof(expected));
+	assert_string_equal(expected, "could not start: cannot execute nod: No such file");
 	assert_int_equal(worker_exit_code(&b->worker), 127);
 	assert_int_equal(b->worker.restarts[CAUSE_SPAWN], 1);
 }
@@ -635,7 +644,7 @@ static void its_errno_stands_in_how_it_ended(void **state)
 	e.notified.errno_value = ENOENT;
 	tell(b, e);
 	ended(b, 0x100);
-	worker_describe_end(worker_last_run(&b->worker), text, sizeof(text));
+	worker_describe_end(&b->worker, worker_last_run(&b->worker), text, sizeof(text));
 	assert_string_equal(text, "exited with code 1: No such file or directory");
 }
 
