@@ -231,7 +231,8 @@ static void put_log_lines(struct scrape *c)
 static void put_log_dropped(struct scrape *c)
 {
 	const struct world *w = c->s->world;
-	openmetrics_count(&c->m, (int64_t)c->s->meters->log_dropped_lines, LABELS({"reason", "stdout"}));
+	openmetrics_count(
+		&c->m, (int64_t)c->s->meters->log_dropped_lines, LABELS({"worker", ""}, {"reason", "stdout"}));
 	for (size_t i = 0; i < w->n_workers; i++)
 		if (w->workers[i].config && w->workers[i].config->log.rate)
 			openmetrics_count(&c->m, (int64_t)log_meter_of(c, &w->workers[i])->dropped,

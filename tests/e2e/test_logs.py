@@ -170,7 +170,7 @@ def samples(pod, family):
     return {labels: int(value) for labels, value in found}
 
 
-STDOUT_DROPS = 'reason="stdout"'
+STDOUT_DROPS = 'worker="",reason="stdout"'
 TRACE = "RuntimeError: no price\n    at price (server.js:10)\n    at main (server.js:3)"
 
 
@@ -208,7 +208,7 @@ def test_beyond_its_rate_a_worker_s_lines_are_dropped_counted_and_told(pods):
     told = pod.log("noisy", "dropped by its rate limit")
     await_true("all to be taken", lambda: samples(pod, "worker_log_lines_total")['worker="noisy",stream="stdout"'] == count)
     dropped = samples(pod, "worker_log_dropped_lines_total")
-    assert set(dropped) == {'reason="stdout"', 'worker="noisy",reason="rate"'} and dropped['reason="stdout"'] == 0
+    assert set(dropped) == {STDOUT_DROPS, 'worker="noisy",reason="rate"'} and dropped[STDOUT_DROPS] == 0
     assert pod.stop() == 0
     lines = pod.output("noisy")
     assert len(lines) >= 100 and lines[:100] == [str(i) for i in range(1, 101)]
