@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -401,17 +400,23 @@ def test_a_worker_is_not_blocked_by_a_stdout_that_nobody_drains(pods):
 
 
 def test_for_as_long_as_log_block_it_is(pods):
-    """Nothing is lost as long, and then the oldest go."""
-    pod = pods({**workers(flood=FLOOD), "log": {"buffer": "64Ki", "block": "1d"}}, follow=False)
+    """Nothing is lost as long, and then the oldest go. podvisor's own timers tell that a stuck stdout's second is over."""
+    clock = {"command": ["sleep", "1000"], "restart": {"backoff": {"initial": "3s", "jitter": "0%"}}}
+    config = lambda block: {**workers(flood=FLOOD, clock=clock), "log": {"buffer": "64Ki", "block": block}}
+    pod = pods(config("1d"), follow=False)
+    await_true("the control socket", lambda: (pod.path / "control.sock").exists())
+    drops = lambda: samples(pod, "worker_log_dropped_lines_total")[STDOUT_DROPS]
+    run = lambda n: await_true(f"run {n}", lambda: len(pod.worker("clock")["runs"]) == n and pod.worker("clock")["pid"])
     flooded(pod)
-    taken = lambda: written_by(pod, "flood")
-    await_true("the flood to stand", lambda: (taken(), time.sleep(0.5), taken())[0] == taken())
-    time.sleep(2)  # beyond the second that a stuck stdout has without it
-    before = taken()
-    time.sleep(0.5)
-    assert taken() == before
-    pod.reload({**workers(flood=FLOOD), "log": {"buffer": "64Ki", "block": "100ms"}})
-    await_true("the flood to go on", lambda: taken() > before + (1 << 20))
+    os.kill(run(0), signal.SIGKILL)
+    os.kill(run(1), signal.SIGKILL)
+    run(2)
+    assert drops() == 0
+    before = written_by(pod, "flood")
+    assert before < 1 << 20, "it stands"
+    pod.reload(config("100ms"))
+    await_true("the flood to go on", lambda: written_by(pod, "flood") > before + (1 << 20))
+    assert drops() > 0
     drain(pod)
     pod.log(msg="^stdout is slower than the workers")
     assert pod.stop() == 0
