@@ -332,7 +332,8 @@ static const struct config_key worker_log_keys[] = {
 		.text = "What the worker writes: JSON objects whose fields are kept, text that is wrapped, `auto` "
 			"looks at each line, `passthrough` leaves lines as they are."),
 	KEY("max_line", SIZE, config_worker_log, max_line_bytes, "16Ki", .min = 256, .max = (int64_t)1 << 20,
-		.text = "Longer lines leave in pieces of that size. Joined lines are no longer either."),
+		.text = "Longer lines are split into pieces of that size, all but the last marked by "
+			"`\"partial\": true`. Joined lines are no longer either."),
 	KEY("rate", NUMBER, config_worker_log, rate, "none", NONE, .min = 1, .max = MILLION,
 		.text = "Lines a second, of which one second's worth may come at once; more are dropped, counted and "
 			"told."),

@@ -38,6 +38,7 @@ struct source {
 	enum logs_stream stream;
 	enum worker_log_format format;
 	struct logline_head head;
+	struct logline_head partial; /* made for the first piece of a long line */
 	struct logline_split split;
 	uint64_t lines, dropped; /* not counted yet */
 	bool over; /* the other end was closed */
@@ -190,7 +191,23 @@ static void drop(struct source *s)
 
 /* ---- reading ---- */
 
-static void take_message(void *ctx, struct span text, int64_t wall_ms)
+static struct logline meta_of(const struct source *s)
+{
+	return (struct logline){
+		.level = "info", .name = s->origin->name, .field = "worker", .stream = stream_names[s->stream]};
+}
+
+/* NULL: out of memory. */
+static struct logline_head *head_of(struct source *s, bool partial)
+{
+	struct logline meta = meta_of(s);
+	meta.partial = true;
+	if (!partial)
+		return &s->head;
+	return s->partial.text.len || logline_head_init(&s->partial, &meta) == 0 ? &s->partial : NULL;
+}
+
+static void take_message(void *ctx, struct span text, int64_t wall_ms, bool partial)
 {
 	struct source *s = ctx;
 	struct logs *l = s->logs;
@@ -203,8 +220,10 @@ static void take_message(void *ctx, struct span text, int64_t wall_ms)
 		.level = LOG_INFO,
 		.stream = (uint8_t)s->stream,
 		.field = THING_WORKER,
-		.form = (uint8_t)s->format};
-	if (put(l, &s->head, wall_ms, text, s->format))
+		.form = (uint8_t)s->format,
+		.partial = partial};
+	struct logline_head *head = head_of(s, partial);
+	if (put(l, head ? head : &s->head, wall_ms, text, s->format))
 		recent_put(&l->origins.recent, &s->origin->ring, &meta, SPAN(""), text);
 }
 
@@ -240,6 +259,7 @@ static void free_source(struct source *s)
 {
 	logline_split_fini(&s->split);
 	logline_head_fini(&s->head);
+	logline_head_fini(&s->partial);
 	free(s);
 }
 
@@ -412,8 +432,7 @@ static int open_pipe(int ends[2], struct err *err)
 
 static int fill_source(struct source *s, const struct config_worker_log *config, struct err *err)
 {
-	const struct logline meta = {
-		.level = "info", .name = s->origin->name, .field = "worker", .stream = stream_names[s->stream]};
+	const struct logline meta = meta_of(s);
 	if (logline_head_init(&s->head, &meta) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	s->format = config ? config->format : WORKER_LOG_AUTO;
@@ -619,8 +638,11 @@ static int find_recent(const struct logs *l, const struct logs_query *q, bool wr
 static struct span as_logged(
 	const struct logs *l, const struct recent_message *m, const struct logs_line *line, struct buf *out)
 {
-	const struct logline meta = {
-		.level = line->level, .name = line->name, .field = line->thing, .stream = line->stream};
+	const struct logline meta = {.level = line->level,
+		.name = line->name,
+		.field = line->thing,
+		.stream = line->stream,
+		.partial = m->meta.partial};
 	struct logline_head head;
 	buf_clear(out);
 	if (logline_head_init(&head, &meta) < 0)

@@ -15,20 +15,33 @@ enum {
 
 /* ---- heads ---- */
 
-static void put_part(struct logline_head *h, enum logline_part part, const char *name, const char *value)
+static void begin_part(struct logline_head *h, enum logline_part part, const char *name)
 {
 	struct buf *out = &h->text;
-	h->from[part] = h->to[part] = out->len;
-	if (!value || !value[0])
-		return;
 	if (part != LOGLINE_TS)
 		buf_putc(out, ',');
 	h->from[part] = out->len;
 	buf_putc(out, '"');
 	buf_puts(out, name);
 	buf_puts(out, "\":");
-	json_put_string(out, value, strlen(value));
-	h->to[part] = out->len;
+}
+
+static void put_part(struct logline_head *h, enum logline_part part, const char *name, const char *value)
+{
+	if (!value || !value[0])
+		return;
+	begin_part(h, part, name);
+	json_put_string(&h->text, value, strlen(value));
+	h->to[part] = h->text.len;
+}
+
+static void put_flag(struct logline_head *h, enum logline_part part, const char *name, bool value)
+{
+	if (!value)
+		return;
+	begin_part(h, part, name);
+	buf_puts(&h->text, "true");
+	h->to[part] = h->text.len;
 }
 
 int logline_head_init(struct logline_head *h, const struct logline *meta)
@@ -43,6 +56,8 @@ int logline_head_init(struct logline_head *h, const struct logline *meta)
 	put_part(h, LOGLINE_LEVEL, "level", meta->level);
 	put_part(h, LOGLINE_NAME, meta->field, meta->name);
 	put_part(h, LOGLINE_STREAM, "stream", meta->stream);
+	put_part(h, LOGLINE_COMMAND, "command", meta->command);
+	put_flag(h, LOGLINE_PARTIAL, "partial", meta->partial);
 	buf_puts(&h->text, ",\"msg\":");
 	if (!h->text.failed)
 		return 0;
@@ -84,6 +99,10 @@ static void note_key(void *ctx, struct span key)
 		look->has |= 1U << LOGLINE_NAME;
 	else if (span_equals(key, "stream"))
 		look->has |= 1U << LOGLINE_STREAM;
+	else if (span_equals(key, "command"))
+		look->has |= 1U << LOGLINE_COMMAND;
+	else if (span_equals(key, "partial"))
+		look->has |= 1U << LOGLINE_PARTIAL;
 }
 
 /* Whether text, of which the blanks are trimmed, is an object; and which fields it has. */
@@ -186,6 +205,8 @@ static void put_text_line(struct buf *out, const struct logline_head *h, const c
 	buf_put(out, "      ", level < 5 ? 6 - level : 1);
 	if (meta->name && meta->name[0]) {
 		buf_puts(out, meta->name);
+		if (meta->command)
+			buf_printf(out, " (%s)", meta->command);
 		buf_put(out, ": ", 2);
 	}
 	buf_put(out, at, n);

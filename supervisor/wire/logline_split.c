@@ -33,7 +33,7 @@ void logline_split_settle(struct logline_split *s)
 	if (!s->holding)
 		return;
 	s->holding = false;
-	s->message(s->ctx, (struct span){buf_str(&s->held), s->held.len}, s->held_wall_ms);
+	s->message(s->ctx, (struct span){buf_str(&s->held), s->held.len}, s->held_wall_ms, false);
 	buf_clear(&s->held);
 }
 
@@ -58,7 +58,7 @@ static void hold(struct logline_split *s, struct span line)
 {
 	buf_clear(&s->held);
 	if (stands_alone(s, line) || buf_put(&s->held, line.at, line.len) < 0) {
-		s->message(s->ctx, line, s->wall_ms);
+		s->message(s->ctx, line, s->wall_ms, false);
 		return;
 	}
 	s->holding = true;
@@ -78,7 +78,7 @@ static struct span strip(const struct logline_split *s, struct span line)
 static void take_line(struct logline_split *s, struct span line)
 {
 	if (!s->continues) {
-		s->message(s->ctx, line, s->wall_ms);
+		s->message(s->ctx, line, s->wall_ms, false);
 	} else if (!join(s, line)) {
 		logline_split_settle(s);
 		hold(s, line);
@@ -86,10 +86,10 @@ static void take_line(struct logline_split *s, struct span line)
 }
 
 /* Pieces join nothing and nothing joins them. */
-static void put_piece(struct logline_split *s, struct span piece)
+static void put_piece(struct logline_split *s, struct span piece, bool partial)
 {
 	logline_split_settle(s);
-	s->message(s->ctx, piece, s->wall_ms);
+	s->message(s->ctx, piece, s->wall_ms, partial);
 	s->in_pieces = true;
 }
 
@@ -97,7 +97,7 @@ static void put_piece(struct logline_split *s, struct span piece)
 static void cut(struct logline_split *s)
 {
 	size_t n = utf8_cut(s->carry.data, s->max_line);
-	put_piece(s, (struct span){s->carry.data, n});
+	put_piece(s, (struct span){s->carry.data, n}, true);
 	buf_consume(&s->carry, n);
 }
 
@@ -111,7 +111,7 @@ static void end_carry(struct logline_split *s)
 	if (!s->in_pieces)
 		take_line(s, line);
 	else if (line.len)
-		put_piece(s, line);
+		put_piece(s, line, false);
 	s->in_pieces = false;
 	buf_clear(&s->carry);
 }

@@ -98,6 +98,8 @@ def test_a_long_line_leaves_in_pieces_of_max_line(pods):
     pieces = pod.output("one")
     assert [len(piece) for piece in pieces] == [256] * 10 + [5, 256]
     assert "".join(pieces[:10]).encode() == text
+    lines = pod.find("one", own=False, stream="stdout")
+    assert [line.get("partial") for line in lines] == [True] * 9 + [None] * 3, "all but the last piece go on in the next"
     assert pod.stop() == 0
 
 

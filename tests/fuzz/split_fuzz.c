@@ -7,12 +7,14 @@
 
 enum { MAX_LINE = 16 };
 
-static void keep(void *ctx, struct span text, int64_t wall_ms)
+static void keep(void *ctx, struct span text, int64_t wall_ms, bool partial)
 {
 	(void)wall_ms;
 	PROMISE(text.len <= MAX_LINE);
 	const unsigned char len = (unsigned char)text.len;
+	const unsigned char whole = !partial;
 	buf_put(ctx, &len, 1);
+	buf_put(ctx, &whole, 1);
 	buf_put(ctx, text.at, text.len);
 }
 

@@ -37,7 +37,7 @@ struct recent {
 /* What is remembered beside the text; the meaning is the caller's. */
 struct recent_meta {
 	int64_t wall_ms;
-	uint8_t level, stream, field, form;
+	uint8_t level, stream, field, form, partial;
 };
 
 struct recent_message {

@@ -1,6 +1,6 @@
 /* logline owns the form of a line in podvisor's log (SPEC 9): one JSON object
  * with ts, level, worker, stream and msg, or a worker's own JSON object with
- * those of the five that it lacks put in front of its fields. */
+ * those that it lacks put in front of its fields. */
 #ifndef PODVISOR_WIRE_LOGLINE_H
 #define PODVISOR_WIRE_LOGLINE_H
 
@@ -16,10 +16,20 @@ struct logline {
 	const char *name; /* of the worker; "" or NULL: podvisor itself */
 	const char *field; /* "worker", "browser", ... : under which key the name stands */
 	const char *stream; /* "stdout", "stderr"; NULL: none */
+	const char *command; /* "stop": the worker's stop command has written it; NULL: the worker */
+	bool partial; /* a piece of a long line, which goes on in the next */
 };
 
 /* The fields that may stand in front of the text, in this order. */
-enum logline_part { LOGLINE_TS, LOGLINE_LEVEL, LOGLINE_NAME, LOGLINE_STREAM, LOGLINE_PARTS };
+enum logline_part {
+	LOGLINE_TS,
+	LOGLINE_LEVEL,
+	LOGLINE_NAME,
+	LOGLINE_STREAM,
+	LOGLINE_COMMAND,
+	LOGLINE_PARTIAL,
+	LOGLINE_PARTS
+};
 
 /* The front of the lines of one origin, made once: a worker writes a million
  * lines, and only their time differs. */

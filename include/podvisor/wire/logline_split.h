@@ -20,7 +20,8 @@ struct logline_split {
 	bool raw; /* a carriage return before the newline belongs to the line */
 	bool as_json; /* a line that is a JSON object is a message of its own */
 	struct pattern *continues; /* owned; NULL: every line is a message */
-	void (*message)(void *ctx, struct span text, int64_t wall_ms); /* text: for the time of the call */
+	/* text: for the time of the call. partial: a piece of a line that goes on in the next message. */
+	void (*message)(void *ctx, struct span text, int64_t wall_ms, bool partial);
 	void *ctx;
 
 	struct buf carry; /* a line that has not ended; and one byte beyond max_line, which may be its '\r' */

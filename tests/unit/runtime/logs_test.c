@@ -269,6 +269,11 @@ static void a_line_of_exactly_max_line_is_one(void **state)
 	expect_msg(&b, 1, line);
 	expect_msg(&b, 2, "x");
 	expect_msg(&b, 3, "end");
+	for (size_t i = 0; i < 4; i++) {
+		json_t *each = line_at(&b, i);
+		assert_ptr_equal(json_object_get(each, "partial"), i == 1 ? json_true() : NULL);
+		json_decref(each);
+	}
 	close(fd);
 	finish(&b);
 }
@@ -1097,6 +1102,9 @@ static void what_is_shown_is_what_was_logged(void **state)
 	begin(&b, "{'workers': {'a': {'command': ['x'], 'log': {'multiline': '^ '}},"
 		  "'p': {'command': ['x'], 'log': {'format': 'passthrough'}}}}");
 	int fd = open_run(&b, "a"), raw = open_run(&b, "p");
+	char long_line[16386];
+	memset(long_line, 'x', sizeof(long_line));
+	long_line[sizeof(long_line) - 1] = '\n';
 	say(fd, "{\"level\":\"error\",\"msg\":\"own\"}\nplain \xff\n and more\nlast\n");
 	await_lines(&b, 3);
 	say(raw, "as\tit is \xfe\r\n");
@@ -1104,6 +1112,8 @@ static void what_is_shown_is_what_was_logged(void **state)
 	logs_say(b.logs, LOG_ERROR, THING_POSTGRES, "main", "gone: %s", "\"why\"");
 	logs_say(b.logs, LOG_INFO, THING_POD, "", "bye");
 	await_lines(&b, 6);
+	assert_int_equal(write(fd, long_line, sizeof(long_line)), (ssize_t)sizeof(long_line));
+	await_lines(&b, 8);
 	buf_init(&shown, 1 << 20);
 	const struct logs_query q = {.names = NAMES(), .lines = 100};
 	assert_int_equal(logs_recent(b.logs, &q, as_logged, &shown, &answer), 0);

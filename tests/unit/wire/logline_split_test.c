@@ -13,14 +13,14 @@
 enum { MAX_LINE = 16 };
 
 static struct logline_split split;
-static struct buf seen; /* each message, and a '|' behind it */
+static struct buf seen; /* each message, and a '|' behind it, or a '~' when its line goes on in the next */
 static int64_t seen_wall;
 
-static void on_message(void *ctx, struct span text, int64_t wall_ms)
+static void on_message(void *ctx, struct span text, int64_t wall_ms, bool partial)
 {
 	assert_ptr_equal(ctx, &split);
 	buf_put(&seen, text.at, text.len);
-	buf_putc(&seen, '|');
+	buf_putc(&seen, partial ? '~' : '|');
 	seen_wall = wall_ms;
 }
 
@@ -143,20 +143,20 @@ static void a_line_of_exactly_max_line_is_one_message(void **state)
 static void a_longer_one_leaves_in_pieces(void **state)
 {
 	(void)state;
-	expect_in_portions(NULL, "0123456789abcdefg\nx\n", "0123456789abcdef|g|x|");
-	expect_in_portions(NULL, "0123456789abcdefg\r\nx\n", "0123456789abcdef|g|x|");
-	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef\n\nx\n", "0123456789abcdef|0123456789abcdef||x|");
-	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef\r\nx\n", "0123456789abcdef|0123456789abcdef|x|");
-	expect_in_portions(NULL, "0123456789abcdef\rx\n", "0123456789abcdef|\rx|");
-	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef!", "0123456789abcdef|0123456789abcdef|!|");
+	expect_in_portions(NULL, "0123456789abcdefg\nx\n", "0123456789abcdef~g|x|");
+	expect_in_portions(NULL, "0123456789abcdefg\r\nx\n", "0123456789abcdef~g|x|");
+	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef\n\nx\n", "0123456789abcdef~0123456789abcdef||x|");
+	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef\r\nx\n", "0123456789abcdef~0123456789abcdef|x|");
+	expect_in_portions(NULL, "0123456789abcdef\rx\n", "0123456789abcdef~\rx|");
+	expect_in_portions(NULL, "0123456789abcdef0123456789abcdef!", "0123456789abcdef~0123456789abcdef~!|");
 }
 
 static void no_character_is_cut_in_two(void **state)
 {
 	(void)state;
-	expect_in_portions(NULL, "0123456789abcde\xc3\xbcz\n", "0123456789abcde|\xc3\xbcz|");
-	expect_in_portions(NULL, "0123456789abc\xf0\x9f\x98\x80zz\n", "0123456789abc|\xf0\x9f\x98\x80zz|");
-	expect_in_portions(NULL, "0123456789abcd\xc3\xbcz\n", "0123456789abcd\xc3\xbc|z|");
+	expect_in_portions(NULL, "0123456789abcde\xc3\xbcz\n", "0123456789abcde~\xc3\xbcz|");
+	expect_in_portions(NULL, "0123456789abc\xf0\x9f\x98\x80zz\n", "0123456789abc~\xf0\x9f\x98\x80zz|");
+	expect_in_portions(NULL, "0123456789abcd\xc3\xbcz\n", "0123456789abcd\xc3\xbc~z|");
 }
 
 static void a_line_without_an_end_takes_no_more_memory(void **state)
@@ -197,8 +197,8 @@ static void a_message_is_no_longer_than_a_line_may_be(void **state)
 static void pieces_of_a_long_line_join_nothing(void **state)
 {
 	(void)state;
-	expect_in_portions("^ ", "a\n 0123456789abcdefgh\n b\nc\n", "a| 0123456789abcde|fgh| b|c|");
-	expect_in_portions("^ ", "0123456789abcdef0123456789abcdef\n b\n", "0123456789abcdef|0123456789abcdef| b|");
+	expect_in_portions("^ ", "a\n 0123456789abcdefgh\n b\nc\n", "a| 0123456789abcde~fgh| b|c|");
+	expect_in_portions("^ ", "0123456789abcdef0123456789abcdef\n b\n", "0123456789abcdef~0123456789abcdef| b|");
 }
 
 static void a_json_object_stands_alone(void **state)

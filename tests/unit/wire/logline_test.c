@@ -132,6 +132,26 @@ static void what_is_not_known_of_a_line_is_left_out(void **state)
 	buf_fini(&out);
 }
 
+static void a_piece_and_what_a_command_wrote_are_marked(void **state)
+{
+	(void)state;
+	struct logline_head own;
+	struct buf out;
+	buf_init(&out, 4096);
+	struct logline marked = meta;
+	marked.command = "stop";
+	marked.partial = true;
+	assert_int_equal(logline_head_init(&own, &marked), 0);
+	logline_put_json(&out, &own, WALL, SPAN("x"), true);
+	logline_put_json(&out, &own, WALL, SPAN("{\"partial\":1,\"command\":\"mine\"}"), true);
+	logline_put_text(&out, &own, WALL, SPAN("x"));
+	assert_string_equal(buf_str(&out), HEAD ",\"command\":\"stop\",\"partial\":true,\"msg\":\"x\"}\n" HEAD
+						",\"partial\":1,\"command\":\"mine\"}\n"
+						"2026-11-24T03:10:45.123Z info  api (stop): x\n");
+	logline_head_fini(&own);
+	buf_fini(&out);
+}
+
 static void for_people_a_message_of_several_lines_is_as_many(void **state)
 {
 	(void)state;
@@ -174,6 +194,7 @@ int main(void)
 		cmocka_unit_test(a_full_buffer_takes_a_whole_line_or_nothing),
 		cmocka_unit_test(each_line_has_its_own_time),
 		cmocka_unit_test(what_is_not_known_of_a_line_is_left_out),
+		cmocka_unit_test(a_piece_and_what_a_command_wrote_are_marked),
 		cmocka_unit_test(for_people_a_message_of_several_lines_is_as_many),
 		cmocka_unit_test(a_message_of_several_lines_is_one_of_json),
 		cmocka_unit_test(a_json_object_is_told_from_what_looks_like_one),
