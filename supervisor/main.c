@@ -346,6 +346,12 @@ static void end_output(void *ctx, uint64_t run)
 	logs_ended(pod->logs, run);
 }
 
+static const char *command_said(void *ctx, const char *name, uint64_t run)
+{
+	struct pod *pod = ctx;
+	return logs_command_said(pod->logs, name, run);
+}
+
 /* ---- signals ---- */
 
 static void tell_running(
@@ -501,7 +507,8 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	pod->world = world_new(config, seed, pod->started_at);
 	if (!pod->world)
 		return err_set(err, -ENOMEM, "out of memory");
-	pod->output = (struct output){.ctx = pod, .open = open_output, .ended = end_output, .say = say};
+	pod->output = (struct output){
+		.ctx = pod, .open = open_output, .ended = end_output, .command_said = command_said, .say = say};
 	pod->context = (struct context){.loop = &pod->loop,
 		.world = pod->world,
 		.meters = &pod->meters,

@@ -48,6 +48,11 @@ static void begin_line(const struct lines *l, const json_t *line)
 	printf("%s%.12s%s ", l->coloured ? "\033[2m" : "", stamped ? time + strlen("2026-11-24T") : "", end);
 	fputs(l->coloured ? colour_of(who) : "", stdout);
 	table_put_clean(stdout, who);
+	if (field_text(line, "command")[0]) {
+		fputs(" (", stdout);
+		table_put_clean(stdout, field_text(line, "command"));
+		putchar(')');
+	}
 	printf("%s  ", end);
 	if (who != name && name[0]) {
 		table_put_clean(stdout, field_text(line, "thing"));
@@ -89,6 +94,8 @@ static void print_as_json(const json_t *line)
 		json_object_set(object, field_text(line, "thing"), json_object_get(line, "name"));
 	if (field_text(line, "stream")[0])
 		json_object_set(object, "stream", json_object_get(line, "stream"));
+	if (field_text(line, "command")[0])
+		json_object_set(object, "command", json_object_get(line, "command"));
 	json_object_set(object, "msg", json_object_get(line, "line"));
 	json_dumpf(object, stdout, JSON_COMPACT);
 	putchar('\n');

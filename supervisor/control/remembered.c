@@ -51,6 +51,7 @@ static void put_json(void *ctx, const struct logs_line *line)
 	put_field(out, ",\"thing\":", line->thing);
 	put_field(out, ",\"name\":", line->name);
 	put_field(out, ",\"stream\":", line->stream);
+	put_field(out, ",\"command\":", line->command);
 	put_field(out, ",\"level\":", line->level);
 	buf_puts(out, ",\"line\":");
 	json_put_string(out, line->text.at, line->text.len);

@@ -207,7 +207,7 @@ static int start_exec(struct attempt *a, const struct config_check *check, struc
 	if (rc < 0)
 		return rc;
 	const struct worker *worker = &c->context->world->workers[a->slot];
-	return exec_check_start(&a->exec, c->execs, worker, check->exec, on_exec, a, err);
+	return exec_check_start(&a->exec, c->execs, worker, check->exec, NULL, on_exec, a, err);
 }
 
 /* ---- file ---- */

@@ -36,12 +36,12 @@ struct exec_check {
 	char *const *argv; /* borrowed from its configuration */
 	struct config *source; /* held until it is started */
 	struct command *command; /* until it is started */
-	int child_fd; /* until then: write end of its output; -1 */
+	int child_fds[2]; /* until then: its stdout and stderr, perhaps the same; -1 */
 	struct process process;
 	void (*done)(void *ctx, const char *failure); /* NULL: answered or aborted */
 	void *ctx;
 	uv_poll_t output;
-	int fd; /* read end of the command's stdout and stderr; -1: closed */
+	int fd; /* read end of both; -1: closed, or not ours to read */
 	bool gone, closed;
 	char line[LINE_MAX_BYTES], fresh[LINE_MAX_BYTES]; /* the last whole line; the one being read */
 	size_t n_fresh;
@@ -103,7 +103,7 @@ static void close_output(struct exec_check *e)
 static bool drain_output(struct exec_check *e)
 {
 	char bytes[4096];
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 16 && e->fd >= 0; i++) {
 		ssize_t n = read(e->fd, bytes, sizeof(bytes));
 		if (n <= 0)
 			return n == 0;
@@ -193,8 +193,18 @@ static int spawn(struct exec_check *e, struct environment *env, struct err *err)
 		return err->text[0] ? rc : err_set(err, rc, "no environment: %s", strerror(-rc));
 	spec.env = env->vars;
 	spec.argv = e->argv;
-	spec.stdio[1] = spec.stdio[2] = e->child_fd;
+	spec.stdio[1] = e->child_fds[0];
+	spec.stdio[2] = e->child_fds[1];
 	return process_spawn(&e->owner->port, &e->process, &spec, err);
+}
+
+static void close_both(int fds[2])
+{
+	if (fds[0] >= 0)
+		close(fds[0]);
+	if (fds[1] >= 0 && fds[1] != fds[0])
+		close(fds[1]);
+	fds[0] = fds[1] = -1;
 }
 
 static void forget_preparation(struct exec_check *e)
@@ -203,9 +213,7 @@ static void forget_preparation(struct exec_check *e)
 	e->command = NULL;
 	config_release(e->source);
 	e->source = NULL;
-	if (e->child_fd >= 0)
-		close(e->child_fd);
-	e->child_fd = -1;
+	close_both(e->child_fds);
 }
 
 /* Nothing of it runs, nor ever will. */
@@ -214,6 +222,7 @@ static void end_unstarted(struct exec_check *e)
 	forget_preparation(e);
 	e->gone = true;
 	close_output(e);
+	free_when_idle(e);
 }
 
 static int launch(struct exec_check *e, struct err *err)
@@ -238,8 +247,9 @@ static void on_prepared(void *ctx, int rc, const struct err *err)
 	end_unstarted(e);
 }
 
-static int open_output(struct exec_check *e, int fds[2], struct err *err)
+static int open_output(struct exec_check *e, struct err *err)
 {
+	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_set(err, -errno, "no pipe: %s", strerror(errno));
 	/* Only our end: the command gets an ordinary, blocking pipe. */
@@ -251,31 +261,56 @@ static int open_output(struct exec_check *e, int fds[2], struct err *err)
 		return err_set(err, rc, "no pipe: %s", uv_strerror(rc));
 	}
 	e->fd = fds[0];
+	e->child_fds[0] = e->child_fds[1] = fds[1];
 	e->output.data = e;
 	uv_poll_start(&e->output, UV_READABLE, on_output);
 	return 0;
 }
 
-int exec_check_start(struct exec_check **out, struct exec_checks *c, const struct worker *worker, char *const argv[],
-	void (*done)(void *ctx, const char *failure), void *ctx, struct err *err)
+static int take_output_fds(struct exec_check *e, const int output[2], struct err *err)
 {
-	int fds[2];
+	if (!output)
+		return open_output(e, err);
+	e->child_fds[0] = output[0];
+	e->child_fds[1] = output[1];
+	e->closed = true;
+	return 0;
+}
+
+static int make(struct exec_check **out, struct exec_checks *c, const struct worker *worker, const int output[2],
+	struct err *err)
+{
 	struct exec_check *e = calloc(1, sizeof(*e));
 	if (!e)
 		return err_set(err, -ENOMEM, "out of memory");
 	*e = (struct exec_check){.owner = c,
 		.slot = worker->slot,
-		.argv = argv,
+		.child_fds = {-1, -1},
+		.fd = -1,
 		.source = worker->source ? config_hold(worker->source) : NULL};
 	e->process.data = e;
-	int rc = open_output(e, fds, err);
+	int rc = take_output_fds(e, output, err);
 	if (rc < 0) {
 		config_release(e->source);
 		free(e);
 		return rc;
 	}
-	e->child_fd = fds[1];
 	list_append(&c->all, &e->node);
+	*out = e;
+	return 0;
+}
+
+int exec_check_start(struct exec_check **out, struct exec_checks *c, const struct worker *worker, char *const argv[],
+	const int output[2], void (*done)(void *ctx, const char *failure), void *ctx, struct err *err)
+{
+	struct exec_check *e = NULL;
+	int rc = make(&e, c, worker, output, err);
+	if (rc < 0 || !e) {
+		if (output)
+			close_both((int[2]){output[0], output[1]});
+		return rc;
+	}
+	e->argv = argv;
 	rc = command_prepare(&e->command, c->commands, worker, on_prepared, e, err);
 	if (rc > 0)
 		rc = launch(e, err);

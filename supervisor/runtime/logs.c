@@ -63,7 +63,13 @@ struct logs {
 
 static const char *const level_names[] = {
 	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-static const char *const stream_names[] = {[LOGS_STDOUT] = "stdout", [LOGS_STDERR] = "stderr", [LOGS_STREAMS] = NULL};
+static const char *const stream_names[] = {[LOGS_STDOUT] = "stdout",
+	[LOGS_STDERR] = "stderr",
+	[LOGS_STOP_STDOUT] = "stdout",
+	[LOGS_STOP_STDERR] = "stderr",
+	[LOGS_STREAMS] = NULL};
+static const char *const command_names[] = {
+	[LOGS_STOP_STDOUT] = "stop", [LOGS_STOP_STDERR] = "stop", [LOGS_STREAMS] = NULL};
 
 /* ---- podvisor's own lines ---- */
 
@@ -193,8 +199,11 @@ static void drop(struct source *s)
 
 static struct logline meta_of(const struct source *s)
 {
-	return (struct logline){
-		.level = "info", .name = s->origin->name, .field = "worker", .stream = stream_names[s->stream]};
+	return (struct logline){.level = "info",
+		.name = s->origin->name,
+		.field = "worker",
+		.stream = stream_names[s->stream],
+		.command = command_names[s->stream]};
 }
 
 /* NULL: out of memory. */
@@ -207,11 +216,25 @@ static struct logline_head *head_of(struct source *s, bool partial)
 	return s->partial.text.len || logline_head_init(&s->partial, &meta) == 0 ? &s->partial : NULL;
 }
 
+/* The last line of a message, for a sentence. */
+static void note_said(struct origin *o, struct span text)
+{
+	const char *newline = text.len ? memrchr(text.at, '\n', text.len) : NULL;
+	struct span line = newline ? (struct span){newline + 1, text.len - (size_t)(newline + 1 - text.at)} : text;
+	if (!span_trim(line).len)
+		return;
+	snprintf(o->command_said, sizeof(o->command_said), "%.*s", (int)line.len, line.at);
+	for (char *c = o->command_said; *c; c++)
+		*c = (unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c;
+}
+
 static void take_message(void *ctx, struct span text, int64_t wall_ms, bool partial)
 {
 	struct source *s = ctx;
 	struct logs *l = s->logs;
 	s->lines++;
+	if (command_names[s->stream])
+		note_said(s->origin, text);
 	if (!rate_take(&s->origin->rate, s->split.now)) {
 		drop(s);
 		return;
@@ -479,6 +502,8 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 		return rc;
 	}
 	rate_set(&o->rate, config ? config->rate : 0, loop_now());
+	if (command_names[stream])
+		o->command_said[0] = '\0';
 	o->sources++;
 	s->fd = ends[0];
 	s->run = run;
@@ -511,6 +536,17 @@ void logs_ended(struct logs *l, uint64_t run)
 	}
 	flush(l);
 	hold_if_full(l);
+}
+
+const char *logs_command_said(struct logs *l, const char *name, uint64_t run)
+{
+	LIST_EACH (at, &l->sources) {
+		struct source *s = LIST_ENTRY(at, struct source, node);
+		if (s->run == run && command_names[s->stream])
+			serve(s);
+	}
+	const struct origin *o = origins_find(&l->origins, name);
+	return o ? o->command_said : "";
 }
 
 /* ---- birth and end ---- */
@@ -642,6 +678,7 @@ static struct span as_logged(
 		.name = line->name,
 		.field = line->thing,
 		.stream = line->stream,
+		.command = line->command,
 		.partial = m->meta.partial};
 	struct logline_head head;
 	buf_clear(out);
@@ -663,6 +700,7 @@ static void show(const struct logs *l, const struct recent_message *m, bool plai
 		.name = subject[0] ? subject : m->ring->name,
 		.level = level_names[m->meta.level],
 		.stream = stream_names[m->meta.stream],
+		.command = command_names[m->meta.stream],
 		.text = m->text};
 	if (!plain)
 		line.text = as_logged(l, m, &line, rendered);

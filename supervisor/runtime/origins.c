@@ -40,13 +40,13 @@ void origins_count(const struct origins *o, const struct origin *of, int stream,
 	struct log_meter *m = of->slot < meters->n_logs ? &meters->logs[of->slot] : NULL;
 	if (!m || strcmp(m->worker, of->name) != 0)
 		return;
-	m->lines[stream] += lines;
+	m->lines[stream % 2] += lines;
 	m->dropped += dropped;
 }
 
 /* ---- who there is ---- */
 
-static struct origin *find(const struct origins *o, const char *name)
+struct origin *origins_find(const struct origins *o, const char *name)
 {
 	LIST_EACH (at, &o->all) {
 		struct origin *of = LIST_ENTRY(at, struct origin, node);
@@ -73,7 +73,7 @@ static struct origin *add(struct origins *o, const char *name, uint32_t slot)
 
 struct origin *origins_get(struct origins *o, const char *name, uint32_t slot)
 {
-	struct origin *of = find(o, name);
+	struct origin *of = origins_find(o, name);
 	of = of ? of : add(o, name, slot);
 	if (!of)
 		return NULL;
@@ -102,7 +102,7 @@ struct origin *origins_subject(struct origins *o, enum thing thing, const char *
 {
 	if ((thing != THING_WORKER && thing != THING_BROWSER) || !name[0])
 		return NULL;
-	struct origin *of = find(o, name);
+	struct origin *of = origins_find(o, name);
 	if (of && (thing == THING_BROWSER || worker_of(o, of)))
 		return of;
 	uint32_t slot = thing == THING_WORKER ? slot_of(o, name) : UINT32_MAX;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "podvisor/base/list.h"
 #include "podvisor/runtime/exec_check.h"
@@ -46,18 +47,46 @@ static void drop(struct stop_command *c)
 	free(c);
 }
 
+/* What it has said is in the log; of a failure, its last line is part of the sentence. */
 static void on_done(void *ctx, const char *failure)
 {
 	struct stop_command *c = ctx;
-	answer(c->owner, c->slot, c->run, failure);
+	const struct context *context = c->owner->context;
+	const char *said = failure[0] && context->output ? context->output->command_said(context->output->ctx,
+								   context->world->workers[c->slot].name, c->run)
+							 : "";
+	char text[256];
+	snprintf(text, sizeof(text), "%s%s%s", failure, said[0] ? ": " : "", said);
+	answer(c->owner, c->slot, c->run, text);
 	drop(c);
+}
+
+static int open_output(const struct context *c, const struct worker *worker, uint64_t run, int fds[2], struct err *err)
+{
+	for (int i = 0; i < 2; i++) {
+		fds[i] = c->output->open(
+			c->output->ctx, worker->name, worker->slot, run, 2 + i, &worker->config->log, err);
+		if (fds[i] >= 0)
+			continue;
+		if (i > 0)
+			close(fds[0]);
+		return fds[i];
+	}
+	return 0;
 }
 
 static int start(struct stop_commands *s, struct stop_command *c, struct err *err)
 {
 	const struct worker *worker = &s->context->world->workers[c->slot];
-	int rc = s->execs ? 0 : exec_checks_new(&s->execs, s->context, err);
-	return rc ? rc : exec_check_start(&c->exec, s->execs, worker, worker_stop_of(worker)->command, on_done, c, err);
+	const struct context *context = s->context;
+	int fds[2];
+	int rc = s->execs ? 0 : exec_checks_new(&s->execs, context, err);
+	if (rc == 0 && context->output)
+		rc = open_output(context, worker, c->run, fds, err);
+	if (rc < 0)
+		return rc;
+	return exec_check_start(&c->exec, s->execs, worker, worker_stop_of(worker)->command,
+		context->output ? fds : NULL, on_done, c, err);
 }
 
 void stop_commands_do(struct stop_commands *s, const struct effect *e)

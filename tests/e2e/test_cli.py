@@ -954,10 +954,10 @@ def test_a_probe_cannot_write_to_the_terminal_but_keeps_its_letters(canned):
 
 # ---- logs, events ----
 
-def logged(n, name="api", text=None, thing="worker", stream="stdout"):
+def logged(n, name="api", text=None, thing="worker", stream="stdout", command=None):
     """A remembered line as the API gives it."""
-    return {"time": f"2026-11-24T03:10:{n:02}.000Z", "thing": thing, "name": name, "stream": stream, "level": "info",
-            "line": f'{{"worker":"{name}","msg":"{n}"}}' if text is None else text}
+    return {"time": f"2026-11-24T03:10:{n:02}.000Z", "thing": thing, "name": name, "stream": stream, "command": command,
+            "level": "info", "line": f'{{"worker":"{name}","msg":"{n}"}}' if text is None else text}
 
 
 def printed(*lines):
@@ -983,7 +983,8 @@ def test_logs_are_printed_as_they_came(canned):
 def test_logs_on_a_terminal_say_who_wrote_them_and_obey_nothing(canned, processes, no_color):
     canned.answers = {"GET /api/v1/logs?json=1&plain=1&lines=100": found(
         logged(1, "api.0", "hello \x1b[31mred\x1b[0m \x1b]0;title\a \0"), logged(2, "api.0", "Error\n  at x"),
-        logged(3, "api.0", "ready", stream=None), logged(4, "", "bye", thing="pod", stream=None))}
+        logged(3, "api.0", "ready", stream=None), logged(4, "api.0", "flushing", command="stop"),
+        logged(5, "", "bye", thing="pod", stream=None))}
     ours, theirs = pty.openpty()
     processes.append(canned.start("logs", stdout=theirs, env={"TERM": "xterm", "NO_COLOR": no_color}))
     os.close(theirs)
@@ -993,17 +994,20 @@ def test_logs_on_a_terminal_say_who_wrote_them_and_obey_nothing(canned, processe
     assert plain.startswith("03:10:01.000 api.0  hello red ?]0;title? ?\n"
                             "03:10:02.000 api.0  Error\n      at x\n"
                             "03:10:03.000 podvisor  worker api.0: ready\n"
-                            "03:10:04.000 podvisor  bye")
+                            "03:10:04.000 api.0 (stop)  flushing\n"
+                            "03:10:05.000 podvisor  bye")
     assert (plain == got) == bool(no_color)
     assert "\x1b[31mred" not in got
 
 
 def test_logs_that_are_no_json_become_it(canned):
     canned.answers = {"GET /api/v1/logs?json=1&lines=100": found(logged(1), logged(2, "api.0", "plain \0 text"),
-                                                                  logged(3, "", "[1]", thing="pod", stream=None))}
+                                                                  logged(3, "api.0", "text", command="stop"),
+                                                                  logged(4, "", "[1]", thing="pod", stream=None))}
     assert canned.cli("logs", "--json").out == printed(logged(1)) + (
         '{"ts":"2026-11-24T03:10:02.000Z","level":"info","worker":"api.0","stream":"stdout","msg":"plain \\u0000 text"}\n'
-        '{"ts":"2026-11-24T03:10:03.000Z","level":"info","msg":"[1]"}\n')
+        '{"ts":"2026-11-24T03:10:03.000Z","level":"info","worker":"api.0","stream":"stdout","command":"stop","msg":"text"}\n'
+        '{"ts":"2026-11-24T03:10:04.000Z","level":"info","msg":"[1]"}\n')
 
 
 def test_logs_of_an_unknown_name_are_refused(canned):

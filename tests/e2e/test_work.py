@@ -318,6 +318,23 @@ def test_a_stop_command_runs_first_as_the_worker_would_and_the_signal_follows(po
     pod.assert_nothing_left()
 
 
+def test_what_a_stop_command_writes_is_in_the_log_and_marked(pods):
+    script = 'echo flushing; echo trouble >&2; printf \'{"left":0}\\nno newline\''
+    pod = pods(workers(one={"command": ["sh", "-c", "trap 'echo told; exit 0' TERM; while :; do sleep 0.05; done"],
+                            "stop": {"command": ["sh", "-c", script]}},
+                       many={"command": [TREE], "stop": {"command": ["seq", "1", "20000"]}}))
+    pod.ready("one"), pod.ready("many")
+    assert pod.stop() == 0
+    said = lambda name, stream: [line for line in pod.find(name, own=False, stream=stream)]
+    assert [line.msg for line in said("one", "stderr")] == ["trouble"]
+    flushing, json_object, last, told = said("one", "stdout")
+    assert (flushing.msg, json_object["left"], last.msg, told.msg) == ("flushing", 0, "no newline", "told")
+    assert all(line["command"] == "stop" for line in (flushing, json_object, last, *said("one", "stderr")))
+    assert "command" not in told and told.index > last.index, "the signal follows"
+    assert [line.msg for line in said("many", "stdout") if line.get("command") == "stop"] == [str(i) for i in range(1, 20001)]
+    pod.assert_nothing_left()
+
+
 def test_a_stop_command_that_ends_the_worker_is_enough_and_one_that_hangs_is_no_excuse(pods):
     deaf = [TREE, "deaf"]
     pod = pods(workers(ended={"command": deaf, "stop": {"timeout": "100s", "command": ["sh", "-c", "kill -9 $MAINPID; sleep 1000"]}},

@@ -861,11 +861,11 @@ static void logs_are_json_with_a_cursor(void **state)
 	struct bench b;
 	set_up(&b, NULL);
 	json_t *got = ask_json(&b, 200, "GET /api/v1/logs?json&plain&lines=2&name=api&name=api");
-	json_t *expected = json_pack("{s:[{s:s,s:s,s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:n,s:s,s:s}],s:s,s:i,s:b}", "lines",
-		"time", "2026-11-24T03:10:45.123Z", "thing", "worker", "name", "api", "stream", "stdout", "level",
-		"info", "line", "2 plain lines of api api", "time", "2026-11-24T03:10:45.123Z", "thing", "worker",
-		"name", "api", "stream", "level", "info", "line", "\"quoted\"\nand \xef\xbf\xbd", "next",
-		"18446744073709551615-17", "missed", 3, "more", 0);
+	json_t *expected = json_pack("{s:[{s:s,s:s,s:s,s:s,s:n,s:s,s:s},{s:s,s:s,s:s,s:n,s:n,s:s,s:s}],s:s,s:i,s:b}",
+		"lines", "time", "2026-11-24T03:10:45.123Z", "thing", "worker", "name", "api", "stream", "stdout",
+		"command", "level", "info", "line", "2 plain lines of api api", "time", "2026-11-24T03:10:45.123Z",
+		"thing", "worker", "name", "api", "stream", "command", "level", "info", "line",
+		"\"quoted\"\nand \xef\xbf\xbd", "next", "18446744073709551615-17", "missed", 3, "more", 0);
 	assert_true(json_equal(got, expected));
 	json_decref(got);
 	json_decref(expected);

@@ -16,11 +16,11 @@ int exec_checks_new(struct exec_checks **out, const struct context *c, struct er
 /* Gives up all; their shims kill what runs. NULL is fine. */
 void exec_checks_free(struct exec_checks *c);
 
-/* argv is of the worker's configuration. done is called once, from the loop and never
- * from within this call: "" when the command exited 0, else how it ended and the
- * last thing it said. There is no deadline of its own: abort it. */
+/* argv is of the worker's configuration. output: its stdout and stderr, closed here in any case; NULL: they are read
+ * here. done is called once, from the loop and never from within this call: "" when the command exited 0, else how it
+ * ended and, of what is read here, the last thing it said. There is no deadline of its own: abort it. */
 int exec_check_start(struct exec_check **out, struct exec_checks *c, const struct worker *worker, char *const argv[],
-	void (*done)(void *ctx, const char *failure), void *ctx, struct err *err) MUST_CHECK;
+	const int output[2], void (*done)(void *ctx, const char *failure), void *ctx, struct err *err) MUST_CHECK;
 /* Kills the command and all it started; done is not called. */
 void exec_check_abort(struct exec_check *e);
 /* Aborts all. True: nothing of any of them is left; else the loop is asked for a turn whenever one is gone. NULL is

@@ -14,7 +14,8 @@
 #include "podvisor/runtime/context.h"
 #include "podvisor/runtime/recent.h"
 
-enum logs_stream { LOGS_STDOUT, LOGS_STDERR, LOGS_STREAMS };
+/* Those of a worker, and those of its stop command. */
+enum logs_stream { LOGS_STDOUT, LOGS_STDERR, LOGS_STOP_STDOUT, LOGS_STOP_STDERR, LOGS_STREAMS };
 
 struct logs;
 
@@ -46,6 +47,10 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
  * stdout's pace, so perhaps later. */
 void logs_ended(struct logs *l, uint64_t run);
 
+/* The last line that the stop command of that run has written and that was not blank, cut to fit a sentence, "" when
+ * there is none. Valid until the next call of logs. */
+const char *logs_command_said(struct logs *l, const char *name, uint64_t run);
+
 /* Which of the remembered lines. */
 struct logs_query {
 	const char *const *names; /* workers, instances, browsers; NULL-terminated; none: everybody, podvisor too */
@@ -58,6 +63,7 @@ struct logs_line {
 	int64_t wall_ms;
 	const char *thing, *name; /* "worker", "api.0"; podvisor's own: whom it is about, or "pod" and "" */
 	const char *level, *stream; /* stream NULL: podvisor's own */
+	const char *command; /* "stop": its stop command has written it; NULL: itself */
 	struct span text; /* as logged, which may be several lines; without the last newline */
 };
 

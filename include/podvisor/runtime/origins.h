@@ -20,6 +20,7 @@ struct origin {
 	int ending; /* of them, those of runs that are over */
 	struct words words; /* about it, that wait for these */
 	struct rate rate;
+	char command_said[96]; /* the last line of its stop command */
 	uint64_t untold; /* lines that it has dropped and that nobody was told of */
 };
 
@@ -36,6 +37,8 @@ void origins_fini(struct origins *o);
 
 /* The one of that name, made if need be, with a place in the meters. NULL: out of memory. */
 struct origin *origins_get(struct origins *o, const char *name, uint32_t slot);
+/* The one of that name, NULL when there is none. */
+struct origin *origins_find(const struct origins *o, const char *name);
 /* The one that a line of podvisor's own is about: a worker's instance or a browser, made if need be. NULL: nobody's. */
 struct origin *origins_subject(struct origins *o, enum thing thing, const char *name);
 /* Forgets who writes nothing any more and is not configured either. */

@@ -187,6 +187,14 @@ static void expect_msg(const struct bench *b, size_t index, const char *msg)
 	expect_field(b, index, "msg", msg);
 }
 
+#define NAMES(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void as_logged(void *ctx, const struct logs_line *line)
+{
+	buf_put(ctx, line->text.at, line->text.len);
+	buf_putc(ctx, '\n');
+}
+
 /* ---- lines ---- */
 
 static void what_a_worker_writes_becomes_lines_of_json(void **state)
@@ -246,6 +254,51 @@ static void what_passes_through_is_not_touched(void **state)
 	assert_int_equal(b.read.len, sizeof(bytes) - 1);
 	assert_memory_equal(b.read.data, bytes, sizeof(bytes) - 1);
 	close(fd);
+	finish(&b);
+}
+
+static void what_a_stop_command_writes_is_the_worker_s_and_marked(void **state)
+{
+	struct bench b;
+	(void)state;
+	begin(&b, ONE("'max_line': '256'"));
+	int fd = open_stream(&b, "api", LOGS_STDOUT, 1);
+	int out = open_stream(&b, "api", LOGS_STOP_STDOUT, 1), err = open_stream(&b, "api", LOGS_STOP_STDERR, 1);
+	say(fd, "own\n");
+	await_lines(&b, 1);
+	say(out, "flushing\n{\"a\":1}\n\n");
+	await_lines(&b, 4);
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "{\"a\":1}");
+	say(err, "oh no\n  at \tx");
+	close(err);
+	await_lines(&b, 6);
+	expect_field(&b, 0, "command", NULL);
+	for (size_t i = 1; i < 6; i++)
+		expect_field(&b, i, "command", "stop");
+	expect_field(&b, 1, "stream", "stdout");
+	expect_field(&b, 4, "stream", "stderr");
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "  at  x");
+	assert_int_equal(b.meters.logs[0].lines[0], 4);
+	assert_int_equal(b.meters.logs[0].lines[1], 2);
+	/* What it has just said lies in the pipe yet; and another run's has said nothing. */
+	say(out, "last\n");
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "last");
+	logs_ended(b.logs, 1);
+	close(out);
+	out = open_stream(&b, "api", LOGS_STOP_STDOUT, 2);
+	assert_string_equal(logs_command_said(b.logs, "api", 2), "");
+	assert_string_equal(logs_command_said(b.logs, "nobody", 2), "");
+	close(out);
+	close(fd);
+	await_lines(&b, 7);
+	/* It is remembered as it was logged. */
+	struct buf shown;
+	struct logs_answer answer;
+	buf_init(&shown, 1 << 20);
+	const struct logs_query q = {.names = NAMES("api"), .lines = 100};
+	assert_int_equal(logs_recent(b.logs, &q, as_logged, &shown, &answer), 0);
+	assert_string_equal(buf_str(&shown), buf_str(&b.read));
+	buf_fini(&shown);
 	finish(&b);
 }
 
@@ -992,8 +1045,6 @@ static struct logs_answer expect_recent(
 	return answer;
 }
 
-#define NAMES(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
-
 static void what_is_gone_is_forgotten_with_the_reload_after(void **state)
 {
 	struct bench b;
@@ -1085,12 +1136,6 @@ static void and_what_podvisor_said_about_it(void **state)
 	assert_true(all.missed > 1);
 	close(fd);
 	finish(&b);
-}
-
-static void as_logged(void *ctx, const struct logs_line *line)
-{
-	buf_put(ctx, line->text.at, line->text.len);
-	buf_putc(ctx, '\n');
 }
 
 static void what_is_shown_is_what_was_logged(void **state)
@@ -1202,6 +1247,7 @@ int main(void)
 		cmocka_unit_test(what_a_worker_writes_becomes_lines_of_json),
 		cmocka_unit_test(any_bytes_become_one_line_of_valid_json),
 		cmocka_unit_test(what_passes_through_is_not_touched),
+		cmocka_unit_test(what_a_stop_command_writes_is_the_worker_s_and_marked),
 		cmocka_unit_test(a_line_of_exactly_max_line_is_one),
 		cmocka_unit_test(the_end_of_the_stream_ends_the_last_line),
 		cmocka_unit_test(what_continues_a_line_waits_no_longer_than_a_moment),
