@@ -10,6 +10,7 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -259,8 +260,15 @@ class Pod:
 
     def worker(self, name):
         """What the API says of a worker."""
-        await_true("the control socket", lambda: (self.path / "control.sock").exists())
+        self.await_control()
         return self.ask("GET", f"/api/v1/workers/{name}").json()["workers"][0]
+
+    def await_control(self):
+        """It exists a moment before it takes connections."""
+        def takes_connections():
+            with socket.socket(socket.AF_UNIX) as one:
+                return one.connect_ex(str(self.path / "control.sock")) == 0
+        await_true("the control socket", takes_connections)
 
     def ask(self, method, target):
         return exchange(UnixConnection(self.path / "control.sock", DEADLINE_S), method, target)

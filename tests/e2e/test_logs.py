@@ -345,7 +345,7 @@ def test_a_flood_of_tiny_lines_leaves_room_in_every_turn_of_the_loop(pods, stdou
           "null": lambda: os.dup2(os.open("/dev/null", os.O_WRONLY), 1)}
     pod = pods({**workers(flood=["yes"]), "log": {"buffer": "1Mi"}}, follow=False,
                options={"preexec_fn": to[stdout]} if stdout in to else {})
-    await_true("the control socket", lambda: (pod.path / "control.sock").exists())
+    pod.await_control()
     lines = lambda: samples(pod, "worker_log_lines_total").get('worker="flood",stream="stdout"', 0)
     turns = lambda: samples(pod, "loop_lag_seconds_count")[""]
     if stdout not in to:
@@ -406,7 +406,7 @@ def test_for_as_long_as_log_block_it_is(pods):
     clock = {"command": ["sleep", "1000"], "restart": {"backoff": {"initial": "3s", "jitter": "0%"}}}
     config = lambda block: {**workers(flood=FLOOD, clock=clock), "log": {"buffer": "64Ki", "block": block}}
     pod = pods(config("1d"), follow=False)
-    await_true("the control socket", lambda: (pod.path / "control.sock").exists())
+    pod.await_control()
     drops = lambda: samples(pod, "worker_log_dropped_lines_total")[STDOUT_DROPS]
     run = lambda n: await_true(f"run {n}", lambda: len(pod.worker("clock")["runs"]) == n and pod.worker("clock")["pid"])
     flooded(pod)
