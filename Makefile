@@ -214,7 +214,7 @@ $(BUILD)/fixtures/%.so: tests/fixtures/preload/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -U_FORTIFY_SOURCE -fPIC -shared $< -o $@
 # Small and static, as what they stand for: their own weight must not be measured.
-$(BUILD)/bench/%: tests/bench/%.c tests/bench/stamp.h
+$(BUILD)/bench/%: tests/bench/%.c $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(SHIM_CFLAGS) -static $< -o $@
 fuzzers: $(FUZZERS)

@@ -1,0 +1,83 @@
+"""The program ws_peer (tests/bench/ws_peer.c) as backend and as clients of many WebSockets, and its accounts joined."""
+import json
+import os
+import pathlib
+import select
+import subprocess
+
+import podvisor as library
+
+PROGRAM = str(pathlib.Path(os.environ.get("PODVISOR_BENCH", pathlib.Path(library.PROGRAM).parent / "bench")) / "ws_peer")
+
+
+def server(port, report, *words):
+    """The command of a backend."""
+    return [PROGRAM, "serve", "--listen", f"127.0.0.1:{port}", "--report", str(report), *map(str, words)]
+
+
+def rows(report):
+    """Its connections, as dicts."""
+    return [dict(zip(report["columns"], row)) for row in report["rows"]]
+
+
+class Load:
+    """Clients at work. Use it as a context: nothing of it stays."""
+
+    def __init__(self, port, count, *words):
+        self.process = subprocess.Popen([PROGRAM, "load", "--connect", f"127.0.0.1:{port}", "--count", str(count), *map(str, words)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def wait_open(self, seconds=60):
+        """How many are open when all are."""
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds * library.SLOWER)
+        line = self.process.stdout.readline() if ready else b""
+        assert line, f"not all are open within {seconds * library.SLOWER:g} s, or the clients ended ({self.process.poll()})"
+        return json.loads(line)["open"]
+
+    def stop(self):
+        self.process.terminate()
+
+    def report(self, seconds=120):
+        """When all have ended, or were stopped."""
+        out, _ = self.process.communicate(timeout=seconds * library.SLOWER)
+        assert self.process.returncode == 0, self.process.returncode
+        return json.loads(out)
+
+
+class Pairs:
+    """Both ends' accounts of the same WebSockets, by their number."""
+
+    def __init__(self, clients, backend):
+        self.clients = {row["id"]: row for row in rows(clients)}
+        self.backend = {row["id"]: row for row in rows(backend)}
+        assert self.clients.keys() == self.backend.keys()
+
+    def __iter__(self):
+        return ((self.clients[i], self.backend[i]) for i in self.clients)
+
+    def lost_up(self):
+        """Messages that clients sent whole and the backend has not got."""
+        return sum(client["sent"] - backend["received"] for client, backend in self)
+
+    def lost_down(self):
+        return sum(backend["sent"] - client["received"] for client, backend in self)
+
+    def finished_before_close(self):
+        """Of the messages that a client did not get: by how many ms the first was finished before the Close reached the
+        client's socket, for each client."""
+        early = []
+        for client, backend in self:
+            lost = backend["sent"] - client["received"]
+            if lost:
+                finished = backend["finished_ns"]
+                early.append((client["closed_ns"] - finished[max(0, len(finished) - lost)]) / 1e6)
+        return early
