@@ -7,10 +7,11 @@ import signal
 import time
 
 import processes
+import proxies
 import subjects
 from processes import TooSlow, cpu_ns
 from subjects import Fleet, Running, tool
-from table import Figure, at_least, at_most, p99, tail, worst
+from table import Figure, at_least, at_most, least, p99, tail, worst
 
 WORKER = [tool("worker"), "{stamps}"]
 NEVER = math.inf
@@ -403,5 +404,12 @@ ROWS = [
     ]),
     Row("tree", "A tree of 61 sessions", tree, [
         Figure("tree", "kill -9 of the worker to the end of all 61, ms", (at_most(20),)),
+    ]),
+    Row("drain", "The end under 2,000 WebSockets, spread over 10 s", proxies.drain, [
+        Figure("drain-told", "clients that saw one proper Close, percent", (at_least(100),), statistic=least),
+        Figure("drain-backend", "backend's ends that did, percent", (at_least(100),), statistic=least),
+        Figure("drain-frame", "clients that did, with a frame of 2.6 s under way at the signal, percent", (at_least(100),), statistic=least),
+        Figure("drain-peak", "most ends in any 100 ms, uniform = 1", (at_most(2.1),), statistic=worst),
+        Figure("drain-lost", "messages lost that were finished before the end", (at_most(0),), statistic=worst),
     ]),
 ]

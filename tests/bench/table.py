@@ -24,6 +24,10 @@ def worst(values):
     return max(values)
 
 
+def least(values):
+    return min(values)
+
+
 @dataclasses.dataclass
 class Goal:
     limit: float

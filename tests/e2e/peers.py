@@ -1,11 +1,15 @@
-"""The program ws_peer (tests/bench/ws_peer.c) as backend and as clients of many WebSockets, and its accounts joined."""
+"""The program ws_peer (tests/bench/ws_peer.c) as backend and as clients of many WebSockets, and its accounts."""
 import json
 import os
 import pathlib
 import select
 import subprocess
+import sys
 
 import podvisor as library
+
+sys.path.append(str(library.ROOT / "tests" / "bench"))
+from accounts import Pairs, rows  # noqa: E402, F401
 
 PROGRAM = str(pathlib.Path(os.environ.get("PODVISOR_BENCH", pathlib.Path(library.PROGRAM).parent / "bench")) / "ws_peer")
 
@@ -13,11 +17,6 @@ PROGRAM = str(pathlib.Path(os.environ.get("PODVISOR_BENCH", pathlib.Path(library
 def server(port, report, *words):
     """The command of a backend."""
     return [PROGRAM, "serve", "--listen", f"127.0.0.1:{port}", "--report", str(report), *map(str, words)]
-
-
-def rows(report):
-    """Its connections, as dicts."""
-    return [dict(zip(report["columns"], row)) for row in report["rows"]]
 
 
 class Load:
@@ -51,33 +50,3 @@ class Load:
         out, _ = self.process.communicate(timeout=seconds * library.SLOWER)
         assert self.process.returncode == 0, self.process.returncode
         return json.loads(out)
-
-
-class Pairs:
-    """Both ends' accounts of the same WebSockets, by their number."""
-
-    def __init__(self, clients, backend):
-        self.clients = {row["id"]: row for row in rows(clients)}
-        self.backend = {row["id"]: row for row in rows(backend)}
-        assert self.clients.keys() == self.backend.keys()
-
-    def __iter__(self):
-        return ((self.clients[i], self.backend[i]) for i in self.clients)
-
-    def lost_up(self):
-        """Messages that clients sent whole and the backend has not got."""
-        return sum(client["sent"] - backend["received"] for client, backend in self)
-
-    def lost_down(self):
-        return sum(backend["sent"] - client["received"] for client, backend in self)
-
-    def finished_before_close(self):
-        """Of the messages that a client did not get: by how many ms the first was finished before the Close reached the
-        client's socket, for each client."""
-        early = []
-        for client, backend in self:
-            lost = backend["sent"] - client["received"]
-            if lost:
-                finished = backend["finished_ns"]
-                early.append((client["closed_ns"] - finished[max(0, len(finished) - lost)]) / 1e6)
-        return early

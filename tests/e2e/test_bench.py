@@ -9,7 +9,8 @@ pytestmark = built
 
 RUN = str(ROOT / "tests" / "bench" / "run")
 FIGURES = {"start-1", "start-10", "memory-1", "rss-before", "idle", "idle-checks", "respawn", "respawn-tail", "stop", "stop-left",
-           "stop-deaf", "stop-deaf-left", "log", "log-cpu", "log-line", "log-lost", "tree"}
+           "stop-deaf", "stop-deaf-left", "log", "log-cpu", "log-line", "log-lost", "tree",
+           "drain-told", "drain-backend", "drain-frame", "drain-peak", "drain-lost"}
 
 
 def test_every_row_is_measured_and_nothing_stays(tmp_path):

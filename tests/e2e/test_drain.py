@@ -104,7 +104,7 @@ def test_every_client_and_the_backend_are_told_once_nothing_finished_is_lost_and
     assert_all_told(clients, backend, COUNT)
     both = Pairs(clients, backend)
     assert both.lost_up() == 0
-    assert max(both.finished_before_close(), default=0) < PREEMPTED_MS
+    assert max(both.finished_before_end(), default=0) < PREEMPTED_MS
     # The metrics, the summary and the clients' own account are the same.
     wanted = {"clean": COUNT, "peer_first": 0, "client_timeout": 0, "unclean_mid_frame": 0, "reset": 0}
     assert closed(figures) == drain["websockets_closed"] == wanted
