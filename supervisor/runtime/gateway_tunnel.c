@@ -197,8 +197,8 @@ static bool step(struct gateway_tunnel *t)
 	size_t unread = slot_comes && t->backend && !t->backend_gone ? stream_unread(t->backend) : 0;
 	if (unread)
 		t->catch_up = unread + UNSEEN_BYTES;
-	if (t->closing.state == CLOSING_MESSAGE && clock_due(t->closing.at, now))
-		t->catch_up = 0; /* it does not get through: any boundary will do */
+	if (t->closing.state == CLOSING_FRAME && clock_due(t->closing.at, now))
+		t->catch_up = 0; /* the client does not take it: its time is over */
 	struct closing_view view = view_of(t);
 	switch (closing_step(&t->closing, &view, &config_of(t)->drain, now)) {
 	case CLOSING_SEND:

@@ -740,6 +740,183 @@ static void a_close_at_once_cuts_everything(void **state)
 	hang_up(p);
 }
 
+/* ---- the drain: frames of every kind and cut ---- */
+
+static void a_frame_that_comes_byte_by_byte_is_waited_for(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	const char *frame = "\x81\x05hello";
+	for (int i = 0; i < 7; i++) {
+		put_bytes(p.backend, frame + i, 1);
+		if (i == 2)
+			gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+		usleep(3000);
+	}
+	expect_text(p.client, "hello");
+	expect_close(p.client, 1012, "service restart", false);
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+	assert_int_equal(m.discarded_bytes, 0);
+}
+
+static void frames_without_payload_and_with_a_64_bit_length_are_whole_too(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	static char payload[65537];
+	const char shorter[] = "\x82\x7f\0\0\0\0\0\0\0\x02"
+			       "ab";
+	put_bytes(p.backend, shorter, 12);
+	assert_int_equal(get_frame(p.client, payload, sizeof(payload)).length, 2);
+	put_bytes(p.backend, "\x01\x00", 2); /* an empty fragment: the message goes on */
+	assert_int_equal(get_frame(p.client, payload, sizeof(payload)).length, 0);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	get_nothing(p.client, 50);
+	put_bytes(p.backend, "\x80\x00", 2);
+	assert_int_equal(get_frame(p.client, payload, sizeof(payload)).opcode, WEBSOCKET_CONTINUATION);
+	expect_close(p.client, 1012, "service restart", false);
+	send_close(p.client, 1012, by_client);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+}
+
+static void a_frame_with_a_64_bit_length_is_waited_for(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	static char payload[65537];
+	const char head[] = "\x82\x7f\0\0\0\0\0\x01\0\0";
+	put_bytes(p.backend, head, 10);
+	put_bytes(p.backend, payload, 30000);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	get_bytes(p.client, payload, 30010);
+	get_nothing(p.client, 50);
+	put_bytes(p.backend, payload, 65536 - 30000);
+	get_bytes(p.client, payload, 65536 - 30000);
+	expect_close(p.client, 1012, "service restart", false);
+	send_close(p.client, 1012, by_client);
+	hang_up(p);
+}
+
+static void a_ping_of_the_client_passes_behind_our_close_and_its_pong_is_dropped(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	char payload[64];
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	expect_close(p.client, 1012, "service restart", false);
+	put_bytes(p.client, "\x89\x80\0\0\0\0", 6);
+	assert_int_equal(get_frame(p.backend, payload, sizeof(payload)).opcode, WEBSOCKET_PING);
+	put_bytes(p.backend, "\x8a\x00", 2);
+	get_nothing(p.client, 50);
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	assert_int_equal(get_rest(p.client, payload, sizeof(payload)), 0);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+	assert_int_equal(m.discarded_bytes, 2);
+}
+
+static void a_backend_that_dies_within_a_frame_of_the_drain_leaves_the_end_alone(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	char rest[64];
+	put_bytes(p.backend, "\x81\x05he", 4);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	get_bytes(p.client, rest, 4);
+	close(p.backend);
+	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
+	close(p.client);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_UNCLEAN], 1);
+}
+
+/* Messages until the socket takes no more for a while; how many were finished. rest: what is missing of the last one.
+ */
+static size_t stuff(int fd, struct buf *rest)
+{
+	struct buf one;
+	static char payload[4000];
+	size_t finished = 0, at = 0;
+	buf_init(&one, 8192);
+	add_frame(&one, WEBSOCKET_TEXT, true, payload, sizeof(payload), by_server);
+	for (int idle = 0; idle < 100;) {
+		ssize_t n = send(fd, one.data + at, one.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		at += n > 0 ? (size_t)n : 0;
+		finished += at == one.len;
+		at = at == one.len ? 0 : at;
+		idle = n > 0 ? 0 : idle + 1;
+		if (idle)
+			usleep(1000);
+	}
+	if (at)
+		assert_int_equal(buf_put(rest, one.data + at, one.len - at), 0);
+	buf_fini(&one);
+	return finished;
+}
+
+/* Its slot comes, and message_wait is over, long before it reads on. */
+static void a_client_that_reads_late_gets_all_that_was_finished_before_its_slot(void **state)
+{
+	(void)state;
+	f = gateway_start("\"drain\": {\"message_wait\": \"50ms\", \"boundary_wait\": \"20s\"}", NULL);
+	struct pair p = gateway_websocket(f);
+	static struct ear ear;
+	struct buf rest;
+	size_t sent = 0, texts;
+	buf_init(&rest, 8192);
+	buf_init(&ear.heard, 64 << 20);
+	ear.fd = p.client;
+	ear.ended = false;
+	size_t finished = stuff(p.backend, &rest);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	usleep(300000);
+	for (int64_t until = milliseconds() + GATEWAY_PATIENCE_MS; milliseconds() < until;) {
+		listen_to(&ear, 1, 20);
+		ssize_t n = sent < rest.len
+				    ? send(p.backend, rest.data + sent, rest.len - sent, MSG_DONTWAIT | MSG_NOSIGNAL)
+				    : 0;
+		sent += n > 0 ? (size_t)n : 0;
+		if (ear.heard.len >= 19 && memcmp(ear.heard.data + ear.heard.len - 19, "\x88\x11\x03\xf4", 4) == 0)
+			break;
+	}
+	assert_int_equal(count_closes(&ear.heard, 1012, &texts), 1);
+	assert_true(texts >= finished);
+	send_close(p.client, 1012, by_client);
+	hang_up(p);
+	buf_fini(&ear.heard);
+	buf_fini(&rest);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+}
+
+static void without_websockets_the_drain_is_over_at_once(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct event e;
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 20000);
+	assert_true(gateway_awaits(f, EVENT_GATEWAY_EMPTY, GATEWAY_PATIENCE_MS, &e));
+	assert_non_null(strstr(e.text, "clean 0, peer first 0, client time-out 0, unclean 0, reset 0;"));
+}
+
 /* ---- a backend that dies ---- */
 
 static void the_client_of_a_backend_that_died_is_told_to_come_again(void **state)
@@ -877,6 +1054,13 @@ int main(void)
 		TEST(an_upgrade_under_way_when_the_listener_closes_completes_and_is_closed_properly),
 		TEST(an_undrain_leaves_those_open_whose_slot_has_not_come),
 		TEST(a_close_at_once_cuts_everything),
+		TEST(a_frame_that_comes_byte_by_byte_is_waited_for),
+		TEST(frames_without_payload_and_with_a_64_bit_length_are_whole_too),
+		TEST(a_frame_with_a_64_bit_length_is_waited_for),
+		TEST(a_ping_of_the_client_passes_behind_our_close_and_its_pong_is_dropped),
+		TEST(a_backend_that_dies_within_a_frame_of_the_drain_leaves_the_end_alone),
+		TEST(a_client_that_reads_late_gets_all_that_was_finished_before_its_slot),
+		TEST(without_websockets_the_drain_is_over_at_once),
 		TEST(the_client_of_a_backend_that_died_is_told_to_come_again),
 		TEST(within_a_frame_it_gets_the_end_alone),
 		TEST(a_backend_that_dies_during_the_drain_leaves_its_clients_told),
