@@ -190,6 +190,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_GATEWAY_LAME_DUCK:
 	case EFFECT_GATEWAY_SERVE:
 	case EFFECT_GATEWAY_DRAIN:
+	case EFFECT_GATEWAY_HURRY:
 	case EFFECT_GATEWAY_CLOSE:
 		gateways_do(pod->gateways, e);
 		break;

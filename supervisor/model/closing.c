@@ -1,5 +1,11 @@
 #include "podvisor/model/closing.h"
 
+ms_t closing_slot(size_t i, size_t n, ms_t window, struct random *random)
+{
+	ms_t from = (ms_t)i * window / (ms_t)n, to = (ms_t)(i + 1) * window / (ms_t)n;
+	return from + (ms_t)random_below(random, (uint64_t)(to - from));
+}
+
 void closing_init(struct closing *c)
 {
 	*c = (struct closing){.at = CLOCK_NEVER};
@@ -25,6 +31,22 @@ void closing_begin(struct closing *c, ms_t slot)
 		return;
 	c->began_at = slot;
 	enter(c, CLOSING_SLOT, slot);
+}
+
+bool closing_hurry(struct closing *c, ms_t now)
+{
+	if (c->state != CLOSING_SLOT)
+		return false;
+	if (c->at > now)
+		c->began_at = c->at = now;
+	return true;
+}
+
+void closing_give_up(struct closing *c)
+{
+	bool ours = c->sent_at != 0, theirs = !ours && c->state == CLOSING_ANSWER;
+	if (c->state != CLOSING_DONE)
+		finish(c, ours ? GATEWAY_CLIENT_TIMEOUT : theirs ? GATEWAY_PEER_FIRST : GATEWAY_UNCLEAN, CLOSING_CUT);
 }
 
 bool closing_take_back(struct closing *c)

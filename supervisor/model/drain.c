@@ -100,12 +100,17 @@ static void on_listen_failed(struct drain *d, const struct event *e, struct turn
 
 static void on_empty(struct drain *d, const struct event *e, struct turn *t)
 {
-	if (!d->drain_asked)
+	bool before = d->gateway_empty;
+	if (!d->drain_asked && d->state != DRAIN_DONE)
 		return; /* it was taken back meanwhile */
 	d->gateway_empty = true;
 	d->gateway_listening = false;
+	d->gateway_closed = d->state == DRAIN_DONE;
+	if (before)
+		return; /* told already */
 	snprintf(d->summary, sizeof(d->summary), "%s", e->text);
-	journal_add(t->journal, t->now, LOG_INFO, THING_GATEWAY, "", "drained", "every connection has ended%s%s",
+	journal_add(t->journal, t->now, e->count ? LOG_WARN : LOG_INFO, THING_GATEWAY, "", "drained", "%s%s%s",
+		e->count ? "what was left of the connections is cut off" : "every connection has ended",
 		e->text[0] ? ": " : "", e->text);
 }
 
@@ -246,6 +251,17 @@ static void plan_lame_duck(struct drain *d, const struct config *config, ms_t st
 		begin_draining(d, config, stop_share, t);
 }
 
+/* Who is still connected is told now, and may answer while the workers stop. */
+static void begin_stopping(struct drain *d, const struct config *config, const char *why, struct turn *t)
+{
+	enter(d, DRAIN_STOPPING, t, "%s", why);
+	d->goodbyes = d->drain_asked && !d->gateway_empty;
+	if (!d->goodbyes)
+		return;
+	d->phase_until = clock_after(t->now, config->gateway.drain.close_timeout);
+	plan_add(t->plan, EFFECT_GATEWAY_HURRY, 0, 0, 0, "%s", why);
+}
+
 static void plan_draining(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
 {
 	if (!d->asked) {
@@ -258,20 +274,26 @@ static void plan_draining(struct drain *d, const struct config *config, ms_t sto
 	if (!d->shutdown)
 		return;
 	if (d->gateway_empty)
-		enter(d, DRAIN_STOPPING, t, "%s", "the workers that outlive the drain stop now");
+		begin_stopping(d, config, "the workers that outlive the drain stop now", t);
+	else if (d->hurried && !d->overdue)
+		begin_stopping(d, config, "a second signal asked for it, although connections are still open", t);
 	else if (d->hurried || clock_due(d->phase_until, t->now))
-		enter(d, DRAIN_STOPPING, t, "%s, although connections are still open",
-			!d->hurried || d->overdue ? "the drain's share of the budget is over"
-						  : "a second signal asked for it");
+		begin_stopping(
+			d, config, "the drain's share of the budget is over, although connections are still open", t);
 }
 
 static void plan_stopping(struct drain *d, const struct config *config, bool busy, struct turn *t)
 {
-	if (!busy) {
-		enter(d, DRAIN_DONE, t, "nothing runs any more");
-		if (config->gateway.present)
-			plan_add(t->plan, EFFECT_GATEWAY_CLOSE, 0, 0, 0, "podvisor ends");
+	if (d->gateway_empty || d->signals >= 3 || clock_due(d->phase_until, t->now)) {
+		d->goodbyes = false;
+		d->phase_until = CLOCK_NEVER;
 	}
+	if (busy || d->goodbyes)
+		return;
+	enter(d, DRAIN_DONE, t, "nothing runs any more");
+	d->gateway_closed = !config->gateway.present;
+	if (config->gateway.present)
+		plan_add(t->plan, EFFECT_GATEWAY_CLOSE, 0, 0, 0, "podvisor ends");
 }
 
 /* Whatever hangs: the pod ends by itself, in time, and says so. */

@@ -301,7 +301,7 @@ ms_t reconcile_last_resort(const struct world *w)
 static void plan_exit(struct world *w, struct turn *t)
 {
 	ms_t last = reconcile_last_resort(w);
-	bool closed = w->drain.state == DRAIN_DONE && parts_are_closed(w);
+	bool closed = w->drain.state == DRAIN_DONE && w->drain.gateway_closed && parts_are_closed(w);
 	if (w->exiting || !w->drain.shutdown)
 		return;
 	if (!closed && !clock_due(last, t->now)) {

@@ -24,19 +24,19 @@ void gateway_bury(struct gateways *g, struct gateway_corpse *c, void (*free)(str
 	list_append(&g->trash, &c->node);
 }
 
-static void tell_empty(struct gateways *g)
+static void tell_empty(struct gateways *g, size_t left)
 {
 	const struct gateway_meter *m = g->meter;
-	struct event e = {.kind = EVENT_GATEWAY_EMPTY};
+	struct event e = {.kind = EVENT_GATEWAY_EMPTY, .count = (int)left};
 	const uint64_t *r = g->results;
 	g->told_empty = true;
 	snprintf(e.text, sizeof(e.text),
 		"clean %llu, peer first %llu, client time-out %llu, unclean %llu, reset %llu; "
-		"longest handshake %lld ms; %llu bytes discarded",
+		"longest handshake %lld ms; %llu bytes discarded, %llu requests cut",
 		(unsigned long long)r[GATEWAY_CLEAN], (unsigned long long)r[GATEWAY_PEER_FIRST],
 		(unsigned long long)r[GATEWAY_CLIENT_TIMEOUT], (unsigned long long)r[GATEWAY_UNCLEAN],
 		(unsigned long long)r[GATEWAY_RESET], (long long)g->longest_handshake,
-		(unsigned long long)(m->discarded_bytes - g->discarded_before));
+		(unsigned long long)(m->discarded_bytes - g->discarded_before), (unsigned long long)g->requests_cut);
 	loop_post(g->context->loop, &e);
 }
 
@@ -53,7 +53,7 @@ void gateway_sweep(struct gateways *g)
 		return;
 	gateway_upstreams_close_idle(g);
 	if (!streams_lingering(g->hub))
-		tell_empty(g);
+		tell_empty(g, 0);
 }
 
 static void after_round(void *ctx)
@@ -120,10 +120,8 @@ static void deal_slots(struct gateways *g, ms_t window)
 		all[k - 1] = all[other];
 		all[other] = t;
 	}
-	for (size_t k = 0; k < i; k++) {
-		ms_t from = (ms_t)k * window / (ms_t)i, to = (ms_t)(k + 1) * window / (ms_t)i;
-		gateway_tunnel_drain(all[k], now + from + (ms_t)random_below(&g->random, (uint64_t)(to - from)));
-	}
+	for (size_t k = 0; k < i; k++)
+		gateway_tunnel_drain(all[k], now + closing_slot(k, i, window, &g->random));
 	free(all);
 }
 
@@ -153,6 +151,7 @@ static void begin_drain(struct gateways *g, ms_t window)
 	g->told_empty = false;
 	memset(g->results, 0, sizeof(g->results));
 	g->longest_handshake = 0;
+	g->requests_cut = 0;
 	g->discarded_before = g->meter->discarded_bytes;
 	ms_t enough = g->meter->websocket * SLOT_MS;
 	window = window < 0 ? 0 : clock_earlier(clock_earlier(window, enough), config->spread);
@@ -209,10 +208,20 @@ static void do_drain(struct gateways *g, const struct effect *e)
 	begin_drain(g, e->value);
 }
 
+static void do_hurry(struct gateways *g, const struct effect *e)
+{
+	(void)e;
+	g->window_until = gateway_now(g);
+	LIST_EACH (node, &g->tunnels)
+		gateway_tunnel_hurry(gateway_tunnel_of(node));
+}
+
 static void do_close(struct gateways *g, const struct effect *e)
 {
 	(void)e;
+	size_t left = (size_t)(g->meter->http + g->meter->websocket);
 	close_everything(g);
+	tell_empty(g, left);
 }
 
 void gateways_do(struct gateways *g, const struct effect *effect)
@@ -222,6 +231,7 @@ void gateways_do(struct gateways *g, const struct effect *effect)
 		[EFFECT_GATEWAY_LAME_DUCK] = do_lame_duck,
 		[EFFECT_GATEWAY_SERVE] = do_serve,
 		[EFFECT_GATEWAY_DRAIN] = do_drain,
+		[EFFECT_GATEWAY_HURRY] = do_hurry,
 		[EFFECT_GATEWAY_CLOSE] = do_close,
 	};
 	if (!g->config->gateway.present || effect->kind >= EFFECT_KIND_COUNT || !doers[effect->kind])

@@ -72,6 +72,7 @@ struct gateways {
 	bool told_empty;
 	uint64_t results[GATEWAY_CLOSE_COUNT];
 	uint64_t discarded_before;
+	uint64_t requests_cut;
 	ms_t longest_handshake;
 };
 
@@ -217,6 +218,8 @@ struct gateway_tunnel;
 /* The next in g->tunnels. */
 struct gateway_tunnel *gateway_tunnel_of(struct list *node);
 void gateway_tunnel_drain(struct gateway_tunnel *t, ms_t slot);
+/* Its slot has come; it may be no more after this. */
+void gateway_tunnel_hurry(struct gateway_tunnel *t);
 void gateway_tunnel_undrain(struct gateway_tunnel *t);
 void gateway_tunnel_drop(struct gateway_tunnel *t);
 

@@ -111,6 +111,8 @@ static void end(struct gateway_tunnel *t)
 void gateway_tunnel_drop(struct gateway_tunnel *t)
 {
 	struct stream *client = t->client, *backend = t->backend;
+	if (t->for_drain && !t->over)
+		closing_give_up(&t->closing);
 	depart(t);
 	stream_close(client);
 	stream_close(backend);
@@ -234,6 +236,12 @@ void gateway_tunnel_drain(struct gateway_tunnel *t, ms_t slot)
 		rearm(t); /* it is ending by itself */
 	else
 		begin_closing(t, slot);
+}
+
+void gateway_tunnel_hurry(struct gateway_tunnel *t)
+{
+	if (!t->over && closing_hurry(&t->closing, gateway_now(t->g)))
+		step(t);
 }
 
 void gateway_tunnel_undrain(struct gateway_tunnel *t)

@@ -14,6 +14,7 @@ import time
 import peers
 import podvisor as library
 from peers import Load, Pairs
+from test_gateway import RESTART, Client, goodbyes
 
 SLOW = library.SLOWER > 1
 COUNT = int(os.environ.get("DRAIN_WEBSOCKETS", "500" if SLOW else "2000"))
@@ -42,6 +43,54 @@ def start(podvisor, place, *words, drain=None, shutdown=None, **gateway):
     return pod
 
 
+class Wires:
+    """A pod without workers: the test is the clients and the backend itself."""
+
+    def __init__(self, podvisor, place, drain=None, deadline="60s"):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.listener.settimeout(30 * library.SLOWER)
+        self.port, self.backends = library.free_port(), []
+        termination_log = place / "termination-log"
+        termination_log.touch()
+        to = self.listener.getsockname()[1]
+        self.pod = podvisor({"shutdown": {"deadline": deadline, "termination_log": str(termination_log)},
+                             "gateway": {"listen": f"127.0.0.1:{self.port}", "drain": drain or {},
+                                         "routes": [{"path": "/", "to": f"127.0.0.1:{to}"}]}})
+        self.pod.termination_log = termination_log
+        self.pod.wait_log(msg="the gateway listens")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for end in self.listener, *self.backends:
+            end.close()
+
+    def accept(self):
+        """The backend's end of a request, whose head is read."""
+        backend, _ = self.listener.accept()
+        backend.settimeout(30 * library.SLOWER)
+        self.backends.append(backend)
+        got = b""
+        while not got.endswith(b"\r\n\r\n"):
+            data = backend.recv(4096)
+            assert data
+            got += data
+        return backend
+
+    def websocket(self):
+        client = Client(self.port)
+        client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        backend = self.accept()
+        backend.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert client.head()[0] == 101
+        return client, backend
+
+    def clients(self, count):
+        return [self.websocket()[0] for _ in range(count)]
+
+
 def backend_of(pod):
     return json.loads(pod.report.read_text())
 
@@ -54,9 +103,9 @@ def last_figures(pod):
 
 def summary_of(pod):
     """How the drain went, as the log tells it; the termination log has to tell the same."""
-    told = pod.log(msg="every connection has ended: ")
+    told = pod.log(msg=re.compile("^(every connection has ended|what was left of the connections is cut off): "))
     assert len(told) == 1, told
-    text = told[0]["msg"].removeprefix("every connection has ended: ")
+    text = told[0]["msg"].partition(": ")[2]
     assert f"drain: {text}\n" in pod.termination_log.read_text()
     return text
 
@@ -115,7 +164,7 @@ def test_every_client_and_the_backend_are_told_once_nothing_finished_is_lost_and
     assert figures["podvisor_drain_handshake_seconds_count"] == figures["podvisor_drain_close_delay_seconds_count"] == COUNT
     summary = summary_of(pod)
     assert summary.startswith(f"clean {COUNT}, peer first 0, client time-out 0, unclean 0, reset 0; longest handshake "), summary
-    assert summary.endswith(f"; {discarded} bytes discarded"), summary
+    assert summary.endswith(f"; {discarded} bytes discarded, 0 requests cut"), summary
     # Any 100 ms of Closes belong to slots of so many ms more as podvisor came late, which is the machine's business.
     share = COUNT * 100 / spread_ms
     print(f"of {COUNT}: {both.lost_down()} messages came after the slot, at most {clients['peak_closes_100ms']} Closes in 100 ms "
@@ -253,3 +302,117 @@ def test_with_a_late_endpoint_switch_nobody_is_refused_and_who_comes_again_is_cl
     assert len(lives) == count
     assert all(life == [(1012, 1, 0), (1000, 1, 1)] for life in lives.values()), lives
     assert summary_of(old).startswith(f"clean {count},")
+
+
+def test_a_second_signal_brings_the_slots_that_are_left(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path) as wires:
+        clients = wires.clients(150)  # a window of 15 s
+        wires.pod.send(signal.SIGTERM)
+        wires.pod.wait_log(msg="lame-duck: ")
+        wires.pod.send(signal.SIGTERM)
+        assert goodbyes(clients) == [[RESTART]] * 150
+        assert wires.pod.wait_end() == 0
+    assert summary_of(wires.pod).startswith("clean 150,")
+
+
+def test_a_second_signal_while_it_drains_does_so_too(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "0s"}) as wires:
+        clients = wires.clients(150)
+        wires.pod.send(signal.SIGTERM)
+        wires.pod.wait_log(msg="draining: ")
+        wires.pod.send(signal.SIGTERM)
+        assert goodbyes(clients) == [[RESTART]] * 150
+        assert wires.pod.wait_end() == 0
+    assert summary_of(wires.pod).startswith("clean 150,")
+    assert wires.pod.log(msg="stopping, although connections are still open") or wires.pod.log(msg="stopping: ")
+
+
+def test_a_third_signal_ends_it_whatever_is_open(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "50s", "message_wait": "50s"}) as wires:
+        client, backend = wires.websocket()
+        backend.sendall(b"\x81\x05he")
+        assert client.take(4) == b"\x81\x05he"
+        for _ in range(3):
+            wires.pod.send(signal.SIGTERM)
+            time.sleep(0.1)  # signals of one kind that come together are one
+        assert wires.pod.wait_end(20) == 0
+        client.assert_ended()
+    assert summary_of(wires.pod).startswith("clean 0, peer first 0, client time-out 0, unclean 1, reset 0;")
+
+
+def test_a_sigterm_in_the_lame_duck_of_a_drain_by_hand_goes_on_from_there(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "50s"}, deadline="9s") as wires:
+        clients = wires.clients(5)
+        assert wires.pod.cli("drain").code == 0
+        wires.pod.wait_log(msg="lame-duck: ")
+        assert wires.pod.get("/readyz").status == 503
+        wires.pod.send(signal.SIGTERM)
+        assert goodbyes(clients) == [[RESTART]] * 5
+        assert wires.pod.wait_end() == 0
+    assert len(wires.pod.log(msg="lame-duck: ")) == 1
+    assert summary_of(wires.pod).startswith("clean 5,")
+
+
+def test_a_budget_that_is_too_short_for_the_slots_still_tells_everyone(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, deadline="4s") as wires:
+        clients = wires.clients(60)
+        wires.pod.send(signal.SIGTERM)
+        assert goodbyes(clients) == [[RESTART]] * 60
+        assert wires.pod.wait_end() == 0
+    assert wires.pod.log(msg="they are shortened")
+    assert summary_of(wires.pod).startswith("clean 60,")
+
+
+def test_what_is_left_when_the_budget_is_over_is_told(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "100ms", "message_wait": "50s"}, deadline="4s") as wires:
+        clients = wires.clients(3)
+        stuck, backend = wires.websocket()
+        backend.sendall(b"\x81\x05he")
+        asking = Client(wires.port)
+        asking.ask("/never")
+        wires.accept()
+        wires.pod.send(signal.SIGTERM)
+        assert goodbyes(clients) == [[RESTART]] * 3
+        assert wires.pod.wait_end() == 0
+        assert stuck.take(4) == b"\x81\x05he"
+        stuck.assert_ended()
+    summary = summary_of(wires.pod)
+    assert summary.startswith("clean 3, peer first 0, client time-out 0, unclean 1, reset 0;"), summary
+    assert summary.endswith("0 bytes discarded, 1 requests cut"), summary
+
+
+def test_a_request_that_outlasts_its_grace_is_cut_and_counted(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "100ms", "http_grace": "200ms"}) as wires:
+        asking = Client(wires.port)
+        asking.ask("/never")
+        wires.accept()
+        wires.pod.send(signal.SIGTERM)
+        assert asking.answer()[0] == 502
+        asking.assert_ended()
+        assert wires.pod.wait_end() == 0
+    assert summary_of(wires.pod).endswith("0 bytes discarded, 1 requests cut")
+
+
+def test_with_nothing_open_there_is_nothing_to_wait_for(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "100ms"}) as wires:
+        wires.pod.send(signal.SIGTERM)
+        assert wires.pod.wait_end() == 0
+    assert summary_of(wires.pod).startswith("clean 0,")
+
+
+def test_what_an_undrain_finds_open_stays_open(podvisor, tmp_path):
+    with Wires(podvisor, tmp_path, drain={"lame_duck": "0s"}) as wires:
+        pairs = [wires.websocket() for _ in range(200)]
+        assert wires.pod.cli("drain").code == 0
+        wires.pod.wait_log(msg="draining: ")
+        assert wires.pod.cli("undrain").code == 0
+        wires.pod.wait_log(msg="serving: ")
+        for client, backend in pairs:
+            backend.sendall(b"\x81\x02hi")
+        frames = [client.frame() for client, _ in pairs]
+        assert frames.count((1, b"hi")) > 100 and set(frames) <= {(1, b"hi"), RESTART}
+        assert wires.pod.get("/readyz").status == 200
+        again, _ = wires.websocket()
+        again.close()
+        for client, _ in pairs:
+            client.close()

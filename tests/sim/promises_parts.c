@@ -99,6 +99,7 @@ void promises_of_the_end(struct sim *s)
 		CHECK(s, s->world->left_behind && s->runs[s->alive[i]].life == LIFE_ENDED,
 			"run %llu is still there at the end", (unsigned long long)s->alive[i]);
 	CHECK(s, s->world->left_behind || !s->volume_prepared, "the volume was not released");
+	CHECK(s, s->world->left_behind || s->world->drain.gateway_closed, "the gateway has not told how it ended");
 	CHECK(s, !s->world->left_behind || s->exit_code, "something was left behind, and the exit code is 0");
 }
 

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "podvisor/base/clock.h"
+#include "podvisor/base/random.h"
 #include "podvisor/model/config.h"
 #include "podvisor/model/snapshot.h"
 
@@ -58,10 +59,18 @@ struct closing {
 	uint8_t result; /* enum gateway_close, once done */
 };
 
+/* Which time from now is that of the i-th of n, in any order that is not their own: an n-th of the window for each, and
+ * chance within it. */
+ms_t closing_slot(size_t i, size_t n, ms_t window, struct random *random);
+
 /* The state of a connection that nobody wants closed. */
 void closing_init(struct closing *c);
 /* Wanted: closed, from that time on. Nothing when it was begun before. */
 void closing_begin(struct closing *c, ms_t slot);
+/* Its slot, if that has not come yet, is now. False: it is none that waits for it. */
+bool closing_hurry(struct closing *c, ms_t now);
+/* Whatever it is waiting for: its connections are being cut. */
+void closing_give_up(struct closing *c);
 /* Not wanted any more. False when it is too late: a Close is on its way. */
 bool closing_take_back(struct closing *c);
 enum closing_action closing_step(

@@ -3,7 +3,9 @@
  *   serving ──asked──► lame-duck ──lame_duck over──► draining ──gateway empty──► stopping ──all down──► done
  *      ▲                   │  (a second SIGTERM skips what remains)   or its share of the budget over
  *      └──────undrain──────┘  (only a drain asked through the API can be taken back)
- */
+ *
+ * When connections are still open as it begins to stop, they are told at once, and their answers have close_timeout
+ * beside the stopping of the workers. */
 #ifndef PODVISOR_MODEL_DRAIN_H
 #define PODVISOR_MODEL_DRAIN_H
 
@@ -41,6 +43,8 @@ struct drain {
 	ms_t deadline; /* of everything; CLOCK_NEVER without shutdown */
 	ms_t phase_until; /* of this state */
 	bool gateway_listening, gateway_empty;
+	bool gateway_closed; /* in the end, so that its summary is here */
+	bool goodbyes; /* while stopping: connections were still open, and have until phase_until */
 	bool listen_asked, drain_asked; /* effects under way: answered by an event */
 	int listen_failures; /* in a row */
 	ms_t listen_again_at; /* after a failure */

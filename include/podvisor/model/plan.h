@@ -39,7 +39,8 @@
 	X(EFFECT_GATEWAY_LAME_DUCK, "gateway-lame-duck")                                              \
 	X(EFFECT_GATEWAY_SERVE, "gateway-serve") /* undrain */                                        \
 	X(EFFECT_GATEWAY_DRAIN, "gateway-drain") /* value: ms that the window of Closes may take */   \
-	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once */                                        \
+	X(EFFECT_GATEWAY_HURRY, "gateway-hurry") /* what is left of the window is skipped */          \
+	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once, and always answered */                   \
 	X(EFFECT_EXIT, "exit") /* value: exit code */
 
 enum effect_kind {

@@ -188,6 +188,90 @@ static void it_can_be_taken_back_until_a_close_is_on_its_way(void **state)
 	assert_false(closing_take_back(&c));
 }
 
+static void closes_that_cross_are_clean_when_the_client_has_answered(void **state)
+{
+	(void)state;
+	struct closing c = begun(1000);
+	struct closing_view v = between;
+	expect(&c, &v, 1000, CLOSING_SEND);
+	v.backend_closed = true;
+	expect(&c, &v, 1001, CLOSING_WAIT);
+	v.client_closed = true;
+	expect(&c, &v, 1002, CLOSING_FINISH);
+	assert_int_equal(c.result, GATEWAY_CLEAN);
+}
+
+static void one_that_waits_for_its_slot_can_be_hurried(void **state)
+{
+	(void)state;
+	struct closing c = begun(9000), open;
+	assert_true(closing_hurry(&c, 2000));
+	assert_int_equal(c.began_at, 2000);
+	expect(&c, &between, 2000, CLOSING_SEND);
+	assert_false(closing_hurry(&c, 2001));
+	closing_init(&open);
+	assert_false(closing_hurry(&open, 2000));
+	struct closing late = begun(1000);
+	assert_true(closing_hurry(&late, 2000));
+	assert_int_equal(late.began_at, 1000);
+}
+
+static void one_that_is_given_up_tells_how_far_it_came(void **state)
+{
+	(void)state;
+	struct closing waiting = begun(9000), asked = begun(1000), theirs = begun(1000), over = begun(1000);
+	struct closing_view v = between;
+	closing_give_up(&waiting);
+	assert_int_equal(waiting.result, GATEWAY_UNCLEAN);
+	expect(&asked, &v, 1000, CLOSING_SEND);
+	closing_give_up(&asked);
+	assert_int_equal(asked.result, GATEWAY_CLIENT_TIMEOUT);
+	v.client_closed = true;
+	expect(&theirs, &v, 1000, CLOSING_WAIT);
+	closing_give_up(&theirs);
+	assert_int_equal(theirs.result, GATEWAY_PEER_FIRST);
+	expect(&over, &between, 1000, CLOSING_SEND);
+	expect(&over, &v, 1000, CLOSING_FINISH);
+	closing_give_up(&over);
+	assert_int_equal(over.result, GATEWAY_CLEAN);
+}
+
+/* The machine that was away for an hour: everything is due at once, and in order. */
+static void a_clock_that_leaps_makes_one_step_of_each(void **state)
+{
+	(void)state;
+	struct closing c = begun(1000);
+	expect(&c, &inside_frame, 3600000, CLOSING_WAIT);
+	assert_int_equal(c.at, 3602000);
+	expect(&c, &between, 7200000, CLOSING_SEND);
+	assert_int_equal(c.at, 7205000);
+}
+
+/* So many in a window: each has its own part of it, and no 100 ms have more than their share and one. */
+static void slots_are_spread_evenly_however_many_there_are(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t n;
+		ms_t window;
+	} cases[] = {{1, 100}, {3, 300}, {2000, 20000}, {2000, 8000}, {10000, 20000}, {10000, 4000}, {5, 0}};
+	struct random random = {3};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t n = cases[i].n, from = 0, peak = 0;
+		static ms_t slots[10000];
+		for (size_t k = 0; k < n; k++) {
+			slots[k] = closing_slot(k, n, cases[i].window, &random);
+			assert_true(slots[k] >= 0 && slots[k] <= cases[i].window);
+			assert_true(k == 0 || slots[k] >= slots[k - 1]);
+			while (slots[k] - slots[from] >= 100)
+				from++;
+			peak = k - from + 1 > peak ? k - from + 1 : peak;
+		}
+		if (cases[i].window)
+			assert_true(peak <= n * 100 / (size_t)cases[i].window + 2);
+	}
+}
+
 /* Whatever happens: at most one Close, never inside a frame, never after somebody else's, and an end in bounded time.
  */
 static void random_lives_keep_the_promises(void **state)
@@ -239,6 +323,11 @@ int main(void)
 		cmocka_unit_test(a_dead_backend_s_client_is_told_at_a_frame_boundary_and_else_cut),
 		cmocka_unit_test(a_client_that_goes_without_answer_is_a_reset),
 		cmocka_unit_test(it_can_be_taken_back_until_a_close_is_on_its_way),
+		cmocka_unit_test(closes_that_cross_are_clean_when_the_client_has_answered),
+		cmocka_unit_test(one_that_waits_for_its_slot_can_be_hurried),
+		cmocka_unit_test(one_that_is_given_up_tells_how_far_it_came),
+		cmocka_unit_test(a_clock_that_leaps_makes_one_step_of_each),
+		cmocka_unit_test(slots_are_spread_evenly_however_many_there_are),
 		cmocka_unit_test(random_lives_keep_the_promises),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

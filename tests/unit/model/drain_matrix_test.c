@@ -17,7 +17,17 @@ struct stage {
 };
 
 /* The phases, and on whose behalf: a drain asked for through the API can be taken back. */
-enum row { SERVING, LAME_DUCK_BY_API, DRAINING_BY_API, LAME_DUCK, DRAINING, STOPPING, DONE, ROW_COUNT };
+enum row {
+	SERVING,
+	LAME_DUCK_BY_API,
+	DRAINING_BY_API,
+	LAME_DUCK,
+	DRAINING,
+	STOPPING,
+	STOPPING_WITH_OPEN,
+	DONE,
+	ROW_COUNT
+};
 
 enum what {
 	SIGNAL,
@@ -87,6 +97,7 @@ static const enum what ways[ROW_COUNT][6] = {
 	[LAME_DUCK] = {LISTENING, SIGNAL, WHAT_COUNT},
 	[DRAINING] = {LISTENING, SIGNAL, TIME, WHAT_COUNT},
 	[STOPPING] = {LISTENING, SIGNAL, TIME, EMPTY, WHAT_COUNT},
+	[STOPPING_WITH_OPEN] = {LISTENING, SIGNAL, TIME, TIME, WHAT_COUNT},
 	[DONE] = {LISTENING, SIGNAL, TIME, EMPTY, ALL_DOWN, WHAT_COUNT},
 };
 
@@ -97,6 +108,7 @@ static const enum drain_state row_states[ROW_COUNT] = {
 	[LAME_DUCK] = DRAIN_LAME_DUCK,
 	[DRAINING] = DRAIN_DRAINING,
 	[STOPPING] = DRAIN_STOPPING,
+	[STOPPING_WITH_OPEN] = DRAIN_STOPPING,
 	[DONE] = DRAIN_DONE,
 };
 
@@ -135,8 +147,8 @@ static const struct cell table[ROW_COUNT][WHAT_COUNT] = {
 		},
 	[DRAINING_BY_API] = /* for as long as nobody wants podvisor to end */
 	{
-		[SECOND_SIGNAL] = IS(STOPPING),
-		[THIRD_SIGNAL] = IS(STOPPING),
+		[SECOND_SIGNAL] = TO(STOPPING, HURRY),
+		[THIRD_SIGNAL] = TO(STOPPING, HURRY),
 		[UNDRAIN] = TO(SERVING, SERVE),
 		[LISTENING] = TO(DRAINING, DRAIN), /* it began to as the drain did */
 	},
@@ -149,14 +161,15 @@ static const struct cell table[ROW_COUNT][WHAT_COUNT] = {
 	},
 	[DRAINING] =
 		{
-			[SECOND_SIGNAL] = IS(STOPPING),
-			[THIRD_SIGNAL] = IS(STOPPING),
+			[SECOND_SIGNAL] = TO(STOPPING, HURRY),
+			[THIRD_SIGNAL] = TO(STOPPING, HURRY),
 			[LISTENING] = TO(DRAINING, DRAIN),
 			[EMPTY] = IS(STOPPING),
-			[TIME] = IS(STOPPING),
-			[DEADLINE] = IS(STOPPING),
+			[TIME] = TO(STOPPING, HURRY),
+			[DEADLINE] = TO(STOPPING, HURRY),
 		},
 	[STOPPING] = {[ALL_DOWN] = TO(DONE, CLOSE)},
+	[STOPPING_WITH_OPEN] = {{0}}, /* what is open has its time, even when all is down */
 	[DONE] = {{0}},
 };
 
@@ -172,7 +185,9 @@ static bool is_right(int row, int what)
 	set_stage(&s, (enum row)row);
 	happens(&s, (enum what)what);
 	snprintf(name, sizeof(name), "%s%s", name_of(row_states[row]),
-		row == LAME_DUCK_BY_API || row == DRAINING_BY_API ? " by API" : "");
+		row == LAME_DUCK_BY_API || row == DRAINING_BY_API ? " by API"
+		: row == STOPPING_WITH_OPEN                       ? " with open"
+								  : "");
 	bool right = cell_is_right(&table[row][what], &s.around, (int)row_states[row], (int)s.drain.state, name_of,
 		name, what_names[what]);
 	plan_fini(&s.around.plan);

@@ -293,6 +293,7 @@ static void what_still_runs_at_the_deadline_is_killed(void **state)
 	at(s, 6000);
 	at(s, 46000);
 	assert_int_equal(s->d.state, DRAIN_STOPPING);
+	at(s, 51000); /* who was connected had their time to say goodbye */
 	assert_int_equal(s->plan.wake_at, 55000);
 	at(s, 55000);
 	assert_int_equal(s->d.signals, 3);
@@ -312,6 +313,91 @@ static void a_gateway_that_began_to_listen_too_late_is_drained_all_the_same(void
 	happens(s, EVENT_GATEWAY_LISTENING, 0);
 	assert_non_null(planned(s, EFFECT_GATEWAY_DRAIN));
 	assert_false(s->d.gateway_listening);
+}
+
+static void while_it_stops_those_still_connected_are_told_and_may_answer(void **state)
+{
+	struct stage *s = *state;
+	listens(s);
+	happens(s, EVENT_ASKED_SHUTDOWN, 1);
+	at(s, 6000);
+	happens(s, EVENT_ASKED_SHUTDOWN, 2);
+	assert_non_null(planned(s, EFFECT_GATEWAY_HURRY));
+	s->busy = false;
+	at(s, 6100);
+	assert_int_equal(s->d.state, DRAIN_STOPPING);
+	assert_int_equal(s->plan.wake_at, 11000);
+	happens(s, EVENT_GATEWAY_EMPTY, 0);
+	assert_int_equal(s->d.state, DRAIN_DONE);
+}
+
+static void those_who_do_not_answer_are_cut_off_after_close_timeout(void **state)
+{
+	struct stage *s = *state;
+	listens(s);
+	happens(s, EVENT_ASKED_SHUTDOWN, 1);
+	at(s, 6000);
+	happens(s, EVENT_ASKED_SHUTDOWN, 2);
+	at(s, 11000); /* workers may need longer */
+	assert_int_equal(s->d.state, DRAIN_STOPPING);
+	assert_true(s->plan.wake_at > 11000);
+	s->busy = false;
+	at(s, 11001);
+	assert_int_equal(s->d.state, DRAIN_DONE);
+	assert_non_null(planned(s, EFFECT_GATEWAY_CLOSE));
+	assert_false(s->d.gateway_closed);
+	drain_apply(&s->d, &(struct event){.kind = EVENT_GATEWAY_EMPTY, .count = 3, .text = "clean 1"}, &s->t);
+	assert_true(s->d.gateway_closed);
+	assert_string_equal(s->d.summary, "clean 1");
+	assert_int_equal(told(s, "drained"), 1);
+}
+
+static void what_was_told_of_an_empty_gateway_is_not_told_again_at_its_close(void **state)
+{
+	struct stage *s = *state;
+	sigterm_passes_through_all_phases(state);
+	assert_false(s->d.gateway_closed);
+	drain_apply(&s->d, &(struct event){.kind = EVENT_GATEWAY_EMPTY, .text = "again"}, &s->t);
+	assert_true(s->d.gateway_closed);
+	assert_int_equal(told(s, "drained"), 1);
+	assert_string_equal(s->d.summary, "");
+}
+
+static void a_third_signal_waits_for_no_goodbye(void **state)
+{
+	struct stage *s = *state;
+	listens(s);
+	happens(s, EVENT_ASKED_SHUTDOWN, 1);
+	at(s, 6000);
+	s->busy = false;
+	happens(s, EVENT_ASKED_SHUTDOWN, 3);
+	assert_int_equal(s->d.state, DRAIN_DONE);
+}
+
+static void a_deadline_before_the_first_slot_leaves_a_quarter_of_what_there_is(void **state)
+{
+	struct stage *s = *state;
+	s->config.shutdown.deadline = 2000;
+	s->stop_share = 0;
+	listens(s);
+	happens(s, EVENT_ASKED_SHUTDOWN, 1);
+	assert_int_equal(s->plan.wake_at, 1000 + 2000 / 3);
+	at(s, 1000 + 2000 / 3);
+	assert_int_equal(planned(s, EFFECT_GATEWAY_DRAIN)->value, (2000 - 2000 / 3) / 4);
+}
+
+/* The pod's node was suspended: the clock that never steps back makes one step. */
+static void a_clock_that_leaps_over_the_deadline_ends_it_in_one_turn(void **state)
+{
+	struct stage *s = *state;
+	listens(s);
+	happens(s, EVENT_ASKED_SHUTDOWN, 1);
+	s->busy = false;
+	at(s, 3600000);
+	assert_int_equal(s->d.state, DRAIN_DONE);
+	assert_int_equal(planned(s, EFFECT_GATEWAY_DRAIN)->value, 0);
+	assert_non_null(planned(s, EFFECT_GATEWAY_HURRY));
+	assert_non_null(planned(s, EFFECT_GATEWAY_CLOSE));
 }
 
 /* Any sequence of events and waits: a shutdown always reaches the end, in time, and effects are not repeated. */
@@ -334,6 +420,7 @@ static void random_lives_end_in_time(void **state)
 				assert_true(kind != EFFECT_GATEWAY_DRAIN || listening);
 				if (kind == EFFECT_GATEWAY_LISTEN || kind == EFFECT_GATEWAY_SERVE)
 					listening = random_below(&random, 4) != 0;
+				assert_true(kind != EFFECT_GATEWAY_HURRY || emptying);
 				if (kind == EFFECT_GATEWAY_DRAIN)
 					emptying = !(listening = false);
 				if (kind == EFFECT_GATEWAY_LISTEN || kind == EFFECT_GATEWAY_SERVE)
@@ -380,6 +467,12 @@ int main(void)
 		TEST(the_usual_budget_is_not_shortened),
 		TEST(what_still_runs_at_the_deadline_is_killed),
 		TEST(a_gateway_that_began_to_listen_too_late_is_drained_all_the_same),
+		TEST(while_it_stops_those_still_connected_are_told_and_may_answer),
+		TEST(those_who_do_not_answer_are_cut_off_after_close_timeout),
+		TEST(what_was_told_of_an_empty_gateway_is_not_told_again_at_its_close),
+		TEST(a_third_signal_waits_for_no_goodbye),
+		TEST(a_deadline_before_the_first_slot_leaves_a_quarter_of_what_there_is),
+		TEST(a_clock_that_leaps_over_the_deadline_ends_it_in_one_turn),
 		TEST(random_lives_end_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
