@@ -23,6 +23,7 @@ struct gateway_tunnel {
 	ms_t gone_at; /* one side has ended; the other one may for as long as the linger time */
 	uint16_t route;
 	uint8_t closed_by; /* enum closer */
+	uint8_t own_close; /* bytes of the backend's Close that came behind ours */
 	bool muted; /* our Close is sent: nothing of the backend follows it */
 	bool client_gone, client_broken, backend_gone;
 	bool for_drain, for_idle; /* why it is being closed */
@@ -297,15 +298,25 @@ static size_t follow_down(struct gateway_tunnel *t, char *bytes, size_t n)
 	return websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
 }
 
+/* How much of the backend's Close has come, if that is what it is sending or has sent last. */
+static size_t close_bytes(const struct websocket_tracker *down)
+{
+	struct websocket_frame frame = {0};
+	if ((down->head[0] & 0xf) != WEBSOCKET_CLOSE)
+		return 0;
+	if (!down->closed && !down->in_payload)
+		return down->have;
+	size_t head = websocket_frame_decode(&frame, (struct span){down->head, sizeof(down->head)});
+	return head + (size_t)(frame.length - down->left);
+}
+
 /* What the backend sends behind our Close: lost, and counted, but for its own Close. */
 static void discard(struct gateway_tunnel *t, char *bytes, size_t n)
 {
-	struct websocket_frame close;
-	bool was_closed = t->down.closed;
 	websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
-	size_t head = websocket_frame_decode(&close, (struct span){t->down.head, sizeof(t->down.head)});
-	size_t own = t->down.closed && !was_closed ? head + (size_t)close.length : 0;
-	t->g->meter->discarded_bytes += n > own ? n - own : 0;
+	size_t own = t->down.fault ? t->own_close : close_bytes(&t->down);
+	t->g->meter->discarded_bytes += n - (own - t->own_close);
+	t->own_close = (uint8_t)own;
 }
 
 static void pass_down(struct gateway_tunnel *t, char *bytes, size_t n)

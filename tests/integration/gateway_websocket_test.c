@@ -635,6 +635,28 @@ static void what_the_backend_says_behind_the_close_is_counted_but_for_its_own_go
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
+static void the_backend_s_own_goodbye_is_not_counted_however_it_is_cut(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	expect_close(p.client, 1012, "service restart", false);
+	const char *bytes = "\x81\x02hi\x88\x02\x03\xf4";
+	for (int i = 0; i < 8; i++) {
+		put_bytes(p.backend, bytes + i, 1);
+		usleep(2000);
+	}
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	get_end(p.backend);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.discarded_bytes, 4);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+}
+
 static void what_the_client_says_before_its_answer_still_arrives(void **state)
 {
 	(void)state;
@@ -1048,6 +1070,7 @@ int main(void)
 		TEST(a_client_that_closed_first_gets_its_backend_s_answer),
 		TEST(closes_that_cross_reach_each_side_once),
 		TEST(what_the_backend_says_behind_the_close_is_counted_but_for_its_own_goodbye),
+		TEST(the_backend_s_own_goodbye_is_not_counted_however_it_is_cut),
 		TEST(what_the_client_says_before_its_answer_still_arrives),
 		TEST(a_client_that_does_not_read_is_given_up_in_time),
 		TEST(bytes_that_are_no_frames_get_no_close),
