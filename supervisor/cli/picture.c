@@ -243,6 +243,8 @@ static void print_drain(FILE *to, const json_t *drain, bool coloured, bool has_g
 		fprintf(to, " for %s", table_span(field_number(drain, "since_seconds"), span));
 		fputs(why[0] ? ": " : "", to);
 		table_put_clean(to, why);
+		if (table_span(field_number(drain, "estimate_seconds"), span)[0])
+			fprintf(to, ", drained in about %s", span);
 		if (table_span(field_number(drain, "remaining_seconds"), span)[0])
 			fprintf(to, ", at most %s to go", span);
 	}

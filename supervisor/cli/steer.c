@@ -105,6 +105,8 @@ static void describe_drain(FILE *to, const json_t *drain, bool steady, const voi
 	if (field_number(open, "http") >= 0)
 		fprintf(to, ", %.0f requests and %.0f WebSockets left", field_number(open, "http"),
 			field_number(open, "websocket"));
+	if (table_span(field_number(drain, "estimate_seconds"), span)[0])
+		fprintf(to, ", drained in about %s", span);
 	if (table_span(field_number(drain, "remaining_seconds"), span)[0])
 		fprintf(to, ", at most %s to go", span);
 }

@@ -11,6 +11,7 @@
 #include "podvisor/base/units.h"
 #include "podvisor/base/wall.h"
 #include "podvisor/control/answer.h"
+#include "podvisor/model/forecast.h"
 #include "podvisor/model/verdict.h"
 
 /* ---- small things ---- */
@@ -381,19 +382,21 @@ json_t *shapes_drain(const struct snapshot *s)
 	json_t *closed = json_object();
 	count_up(s->world, &workers, &browsers);
 	for (int i = 0; i < GATEWAY_CLOSE_COUNT; i++)
-		json_object_set_new(closed, close_name(i), json_integer((json_int_t)m->drained[i]));
+		json_object_set_new(closed, close_name(i), json_integer((json_int_t)m->drain.results[i]));
 	bool serving = d->state == DRAIN_SERVING;
 	return json_pack("{s:s,s:o,s:o,s:b,s:b,s:b,s:b, s:o,s:o,s:o,s:o,s:o,s:o, "
-			 "s:o,s:o,s:I,s:I,s:I,s:o}",
+			 "s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o}",
 		"state", drain_state_name(d->state), "since", point(s, d->since), "since_seconds",
 		seconds(s->now - d->since), "asked", d->asked, "shutdown", d->shutdown, "by_api", d->by_api, "hurried",
 		d->hurried, "why", answer_string(d->why), "began", point_or_null(s, d->began_at), "deadline",
 		serving ? json_null() : point_or_null(s, d->deadline), "remaining_seconds",
 		serving ? json_null() : seconds_until(s, d->deadline), "phase_until",
 		serving ? json_null() : point_or_null(s, d->phase_until), "phase_remaining_seconds",
-		serving ? json_null() : seconds_until(s, d->phase_until), "connections", shape_connections(m),
-		"websockets_closed", closed, "discarded_bytes", (json_int_t)m->discarded_bytes, "workers_up", workers,
-		"browsers_up", browsers, "summary", answer_string(d->summary));
+		serving ? json_null() : seconds_until(s, d->phase_until), "estimate_seconds",
+		seconds_until(s, forecast_drained_at(s)), "connections", shape_connections(m), "websockets_closed",
+		closed, "discarded_bytes", (json_int_t)m->drain.discarded_bytes, "requests_cut",
+		(json_int_t)m->drain.requests_cut, "workers_up", workers, "browsers_up", browsers, "summary",
+		answer_string(d->summary));
 }
 
 /* ---- all of it ---- */

@@ -8,7 +8,6 @@
 
 #include "gateway_internal.h"
 
-#define SLOT_MS     100 /* with few WebSockets the window is that much for each: nobody waits for an empty one */
 #define SCRATCH_MAX (64 * 1024)
 
 ms_t gateway_now(const struct gateways *g)
@@ -26,17 +25,17 @@ void gateway_bury(struct gateways *g, struct gateway_corpse *c, void (*free)(str
 
 static void tell_empty(struct gateways *g, size_t left)
 {
-	const struct gateway_meter *m = g->meter;
+	const struct gateway_drain *d = &g->meter->drain;
 	struct event e = {.kind = EVENT_GATEWAY_EMPTY, .count = (int)left};
-	const uint64_t *r = g->results;
+	const uint64_t *r = d->results;
 	g->told_empty = true;
 	snprintf(e.text, sizeof(e.text),
 		"clean %llu, peer first %llu, client time-out %llu, unclean %llu, reset %llu; "
 		"longest handshake %lld ms; %llu bytes discarded, %llu requests cut",
 		(unsigned long long)r[GATEWAY_CLEAN], (unsigned long long)r[GATEWAY_PEER_FIRST],
 		(unsigned long long)r[GATEWAY_CLIENT_TIMEOUT], (unsigned long long)r[GATEWAY_UNCLEAN],
-		(unsigned long long)r[GATEWAY_RESET], (long long)g->longest_handshake,
-		(unsigned long long)(m->discarded_bytes - g->discarded_before), (unsigned long long)g->requests_cut);
+		(unsigned long long)r[GATEWAY_RESET], (long long)d->longest_handshake_ms,
+		(unsigned long long)d->discarded_bytes, (unsigned long long)d->requests_cut);
 	loop_post(g->context->loop, &e);
 }
 
@@ -127,10 +126,10 @@ static void deal_slots(struct gateways *g, ms_t window)
 
 ms_t gateway_late_slot(struct gateways *g)
 {
-	ms_t now = gateway_now(g);
-	if (g->window_until <= now)
+	ms_t now = gateway_now(g), until = g->meter->drain.slots_until;
+	if (until <= now)
 		return now;
-	return now + (ms_t)random_below(&g->random, (uint64_t)(g->window_until - now));
+	return now + (ms_t)random_below(&g->random, (uint64_t)(until - now));
 }
 
 static void on_grace_over(struct deadline *d)
@@ -149,18 +148,17 @@ static void begin_drain(struct gateways *g, ms_t window)
 		listener_take_backlog(g->listener);
 	close_listener(g);
 	g->told_empty = false;
-	memset(g->results, 0, sizeof(g->results));
-	g->longest_handshake = 0;
-	g->requests_cut = 0;
-	g->discarded_before = g->meter->discarded_bytes;
-	ms_t enough = g->meter->websocket * SLOT_MS;
+	ms_t enough = g->meter->websocket * CLOSING_SLOT_MS;
 	window = window < 0 ? 0 : clock_earlier(clock_earlier(window, enough), config->spread);
-	g->window_until = clock_after(gateway_now(g), window);
+	g->meter->drain = (struct gateway_drain){
+		.slots_until = clock_after(gateway_now(g), window),
+		.requests_until = clock_after(gateway_now(g), config->http_grace),
+	};
 	LIST_EACH (node, &g->clients)
 		gateway_client_drain(LIST_ENTRY(node, struct gateway_client, node));
 	deal_slots(g, window);
 	g->grace.due = on_grace_over;
-	deadline_set(g->deadlines, &g->grace, clock_after(gateway_now(g), config->http_grace));
+	deadline_set(g->deadlines, &g->grace, g->meter->drain.requests_until);
 }
 
 static void take_drain_back(struct gateways *g)
@@ -211,7 +209,7 @@ static void do_drain(struct gateways *g, const struct effect *e)
 static void do_hurry(struct gateways *g, const struct effect *e)
 {
 	(void)e;
-	g->window_until = gateway_now(g);
+	g->meter->drain.slots_until = gateway_now(g);
 	LIST_EACH (node, &g->tunnels)
 		gateway_tunnel_hurry(gateway_tunnel_of(node));
 }

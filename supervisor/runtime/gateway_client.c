@@ -117,7 +117,7 @@ static void finish(struct gateway_client *c)
 
 void gateway_client_drop(struct gateway_client *c)
 {
-	c->g->requests_cut += c->g->mode == GATEWAY_CLOSED && c->phase >= GATEWAY_HELD;
+	c->g->meter->drain.requests_cut += c->g->mode == GATEWAY_CLOSED && c->phase >= GATEWAY_HELD;
 	release_upstream(c, false);
 	struct gateways *g = c->g;
 	struct stream *s = depart(c);
@@ -190,7 +190,7 @@ void gateway_client_answer(struct gateway_client *c, int status, const char *tex
 
 void gateway_client_cut(struct gateway_client *c)
 {
-	c->g->requests_cut += c->phase != GATEWAY_IDLE;
+	c->g->meter->drain.requests_cut += c->phase != GATEWAY_IDLE;
 	if (c->phase == GATEWAY_IDLE) {
 		finish(c);
 	} else if (c->status == 0) {

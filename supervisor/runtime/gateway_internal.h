@@ -67,13 +67,8 @@ struct gateways {
 	struct buf scratch; /* field values that are being made */
 	struct random random;
 	/* the drain */
-	ms_t window_until; /* the last slot */
 	struct deadline grace; /* of requests in flight */
 	bool told_empty;
-	uint64_t results[GATEWAY_CLOSE_COUNT];
-	uint64_t discarded_before;
-	uint64_t requests_cut;
-	ms_t longest_handshake;
 };
 
 /* Something that is freed after the round. */

@@ -60,13 +60,13 @@ static void count_end(struct gateway_tunnel *t)
 	if (!t->for_drain)
 		return;
 	m->drained[result]++;
-	t->g->results[result]++;
+	m->drain.results[result]++;
 	if (result != GATEWAY_CLEAN)
 		return;
 	ms_t took = gateway_now(t->g) - t->closing.sent_at;
 	histogram_add(&m->handshake_seconds, (double)took / 1000);
-	if (took > t->g->longest_handshake)
-		t->g->longest_handshake = took;
+	if (took > m->drain.longest_handshake_ms)
+		m->drain.longest_handshake_ms = took;
 }
 
 /* For the world it is gone. */
@@ -315,8 +315,10 @@ static void discard(struct gateway_tunnel *t, char *bytes, size_t n)
 {
 	websocket_track(&t->down, (struct span){bytes, n}, WEBSOCKET_AT_NOTHING);
 	size_t own = t->down.fault ? t->own_close : close_bytes(&t->down);
-	t->g->meter->discarded_bytes += n - (own - t->own_close);
+	n -= own - t->own_close;
 	t->own_close = (uint8_t)own;
+	t->g->meter->discarded_bytes += n;
+	t->g->meter->drain.discarded_bytes += t->for_drain ? n : 0;
 }
 
 static void pass_down(struct gateway_tunnel *t, char *bytes, size_t n)

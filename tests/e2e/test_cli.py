@@ -485,9 +485,9 @@ def test_an_empty_podvisor_has_a_short_status(canned):
 
 
 def test_a_drain_tells_why_and_how_long(canned):
-    drain = {**DRAIN, "state": "draining", "why": "SIGTERM", "remaining_seconds": 48.2}
+    drain = {**DRAIN, "state": "draining", "why": "SIGTERM", "remaining_seconds": 48.2, "estimate_seconds": 9.4}
     canned.answers = {"GET /api/v1/status": (200, {**STATUS, "drain": drain})}
-    assert "drain: draining for 3s: SIGTERM, at most 48s to go\n" in canned.cli("status").out
+    assert "drain: draining for 3s: SIGTERM, drained in about 9s, at most 48s to go\n" in canned.cli("status").out
 
 
 def test_fields_that_are_missing_or_odd_do_not_break_the_status(canned):

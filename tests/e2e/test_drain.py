@@ -95,9 +95,14 @@ def backend_of(pod):
     return json.loads(pod.report.read_text())
 
 
-def last_figures(pod):
-    """The metrics when the gateway is empty, and what /api/v1/drain says then."""
-    pod.wait("stopping", lambda: pod.get("/api/v1/drain").json()["state"] == "stopping", 90)
+def last_figures(pod, progress=None):
+    """The metrics when the gateway is empty, and what /api/v1/drain says then; progress: it gets what that said until then."""
+    def stopping():
+        drain = pod.get("/api/v1/drain").json()
+        if progress is not None:
+            progress.append(drain)
+        return drain["state"] == "stopping"
+    pod.wait("stopping", stopping, 90)
     return metrics(pod), pod.get("/api/v1/drain").json()
 
 
@@ -140,13 +145,26 @@ def assert_all_told(clients, backend, count, code="1012"):
         assert (side["clean"], side["cut"], side["broken"], side["torn"], side["gaps"], side["reset"]) == (count, 0, 0, 0, 0, 0)
 
 
+def assert_progress(told, spread_s):
+    """Live, the API tells of all of them at any time, and of an end that comes nearer."""
+    begun = [drain for drain in told if drain["state"] in ("lame-duck", "draining")]
+    assert {drain["state"] for drain in begun} == {"lame-duck", "draining"}
+    for drain in begun:
+        assert sum(drain["websockets_closed"].values()) + drain["connections"]["websocket"] == COUNT
+        assert 0 <= drain["estimate_seconds"] <= 1 + spread_s + 12  # at the very end it tells the latest of the goodbyes
+    closed = [drain["websockets_closed"]["clean"] for drain in begun]
+    assert closed == sorted(closed) and len(set(closed)) > 10
+    assert begun[0]["estimate_seconds"] > spread_s > begun[len(begun) // 2]["estimate_seconds"]
+
+
 def test_every_client_and_the_backend_are_told_once_nothing_finished_is_lost_and_there_is_no_herd(podvisor, tmp_path):
     spread_ms, size = 8000, 64
     pod = start(podvisor, tmp_path, "--every", 500, "--size", size, drain={"lame_duck": "1s", "spread": f"{spread_ms}ms"})
     with Load(pod.gateway_port, COUNT, "--every", 500, "--size", size, "--heard") as load:
         assert load.wait_open() == COUNT
         pod.send(signal.SIGTERM)
-        figures, drain = last_figures(pod)
+        progress = []
+        figures, drain = last_figures(pod, progress)
         clients = load.report()
     assert pod.wait_end() == 0, pod.tail()
     backend = backend_of(pod)
@@ -165,6 +183,7 @@ def test_every_client_and_the_backend_are_told_once_nothing_finished_is_lost_and
     summary = summary_of(pod)
     assert summary.startswith(f"clean {COUNT}, peer first 0, client time-out 0, unclean 0, reset 0; longest handshake "), summary
     assert summary.endswith(f"; {discarded} bytes discarded, 0 requests cut"), summary
+    assert_progress(progress, spread_ms / 1000)
     # Any 100 ms of Closes belong to slots of so many ms more as podvisor came late, which is the machine's business.
     share = COUNT * 100 / spread_ms
     print(f"of {COUNT}: {both.lost_down()} messages came after the slot, at most {clients['peak_closes_100ms']} Closes in 100 ms "

@@ -59,6 +59,8 @@ struct closing {
 	uint8_t result; /* enum gateway_close, once done */
 };
 
+#define CLOSING_SLOT_MS 100 /* with few of them the window is that much for each: nobody waits for an empty one */
+
 /* Which time from now is that of the i-th of n, in any order that is not their own: an n-th of the window for each, and
  * chance within it. */
 ms_t closing_slot(size_t i, size_t n, ms_t window, struct random *random);

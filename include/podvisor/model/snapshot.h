@@ -23,6 +23,14 @@ const char *gateway_close_name(enum gateway_close close);
 #define METER_ROUTES_MAX  64
 #define METER_CLOSE_CODES 16
 
+/* Of the drain that is under way, or of the last one. */
+struct gateway_drain {
+	uint64_t results[GATEWAY_CLOSE_COUNT]; /* its WebSockets that have ended */
+	uint64_t discarded_bytes, requests_cut;
+	ms_t longest_handshake_ms;
+	ms_t slots_until, requests_until; /* the last slot; when requests in flight are cut; 0: none began yet */
+};
+
 /* Filled by runtime/gateway. Index [0] client to backend, [1] backend to client. */
 struct gateway_meter {
 	int64_t http, idle, websocket; /* connections now */
@@ -32,6 +40,7 @@ struct gateway_meter {
 	uint64_t closes_by_client, closes_by_backend, closes_by_podvisor;
 	uint64_t drained[GATEWAY_CLOSE_COUNT];
 	uint64_t discarded_bytes;
+	struct gateway_drain drain;
 	struct histogram close_delay_seconds, handshake_seconds;
 };
 
