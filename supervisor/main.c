@@ -341,6 +341,18 @@ static void say(void *ctx, enum log_level level, enum thing thing, const char *s
 	logs_say(pod->logs, level, thing, subject, "%.*s", (int)n, line);
 }
 
+static void record(void *ctx, enum log_level level, enum thing thing, const char *object, size_t n)
+{
+	struct pod *pod = ctx;
+	logs_record(pod->logs, level, thing, (struct span){object, n});
+}
+
+static void flush_records(void *ctx)
+{
+	struct pod *pod = ctx;
+	logs_flush(pod->logs);
+}
+
 static void end_output(void *ctx, uint64_t run)
 {
 	struct pod *pod = ctx;
@@ -508,8 +520,13 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	pod->world = world_new(config, seed, pod->started_at);
 	if (!pod->world)
 		return err_set(err, -ENOMEM, "out of memory");
-	pod->output = (struct output){
-		.ctx = pod, .open = open_output, .ended = end_output, .command_said = command_said, .say = say};
+	pod->output = (struct output){.ctx = pod,
+		.open = open_output,
+		.ended = end_output,
+		.command_said = command_said,
+		.say = say,
+		.record = record,
+		.flush = flush_records};
 	pod->context = (struct context){.loop = &pod->loop,
 		.world = pod->world,
 		.meters = &pod->meters,

@@ -41,6 +41,7 @@ static const struct config_word words_worker_log[] = {
 	{.word = "auto"}, {.word = "json"}, {.word = "text"}, {.word = "passthrough"}, {0}};
 static const struct config_word words_sandbox[] = {{.word = "auto"}, {.word = "on"}, {.word = "off"}, {0}};
 static const struct config_word words_client_close[] = {{.word = "detach", .planned = true}, {.word = "allow"}, {0}};
+static const struct config_word words_access_log[] = {{.word = "off"}, {.word = "errors"}, {.word = "all"}, {0}};
 static const struct config_word words_forwarded[] = {{.word = "append"}, {.word = "replace"}, {.word = "off"}, {0}};
 
 static const struct config_key control_keys[] = {
@@ -640,6 +641,10 @@ static const struct config_key gateway_keys[] = {
 	KEY("hold", DURATION, config_gateway, hold, "5s",
 		.text = "How long a request waits while its worker restarts, instead of a 502."),
 	KEY("hold_requests", NUMBER, config_gateway, hold_requests, "1024", .max = MILLION, .text = "So many at most."),
+	KEY("access_log", CHOICE, config_gateway, access_log, "off", .words = words_access_log,
+		.text = "One JSON line in the log for each request and each WebSocket: for none, for those that "
+			"failed, "
+			"for all."),
 	KEY("drain", SECTION, config_gateway, drain, NULL, .section = &section_drain,
 		.text = "How the gateway empties before the worker stops."),
 	{0},

@@ -46,6 +46,7 @@ void gateway_sweep(struct gateways *g)
 		list_remove(node);
 		c->free(c);
 	}
+	gateway_access_flush(g);
 	if (g->listener && (int64_t)g->n_connections < g->config->gateway.max_connections)
 		listener_resume(g->listener);
 	if (g->mode != GATEWAY_DRAINING || g->told_empty || g->n_connections)

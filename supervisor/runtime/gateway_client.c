@@ -60,6 +60,7 @@ static void update_reading(struct gateway_client *c)
 static void forget_request(struct gateway_client *c)
 {
 	buf_fini(&c->request);
+	gateway_access_forget(&c->access);
 	c->route = NULL;
 	c->hold_until = 0;
 	c->attempts = c->failure = c->status = 0;
@@ -90,6 +91,7 @@ static struct stream *depart(struct gateway_client *c)
 	deadline_clear(g->deadlines, &c->deadline);
 	buf_fini(&c->in);
 	buf_fini(&c->request);
+	gateway_access_forget(&c->access);
 	c->stream = NULL;
 	gateway_bury(g, &c->corpse, free_client);
 	return s;
@@ -115,17 +117,6 @@ static void finish(struct gateway_client *c)
 	stream_finish(s, linger);
 }
 
-void gateway_client_drop(struct gateway_client *c)
-{
-	c->g->meter->drain.requests_cut += c->g->mode == GATEWAY_CLOSED && c->phase >= GATEWAY_HELD;
-	release_upstream(c, false);
-	struct gateways *g = c->g;
-	struct stream *s = depart(c);
-	if (s)
-		g->n_connections--;
-	stream_close(s);
-}
-
 /* Refused requests have no route; they are counted behind the last one. */
 static void count(struct gateway_client *c)
 {
@@ -135,6 +126,28 @@ static void count(struct gateway_client *c)
 	if (route < METER_ROUTES_MAX)
 		m->requests[route][class]++;
 	histogram_add(&m->request_seconds, (double)(uv_hrtime() - c->started_ns) / 1e9);
+	gateway_access_request(c);
+}
+
+/* It ends before its response does, for that reason. */
+static void count_failed(struct gateway_client *c, const char *why)
+{
+	gateway_access_failed(c, why);
+	count(c);
+}
+
+void gateway_client_drop(struct gateway_client *c)
+{
+	if (c->g->mode == GATEWAY_CLOSED && c->phase >= GATEWAY_HELD) {
+		c->g->meter->drain.requests_cut++;
+		count_failed(c, "The service is going away.");
+	}
+	release_upstream(c, false);
+	struct gateways *g = c->g;
+	struct stream *s = depart(c);
+	if (s)
+		g->n_connections--;
+	stream_close(s);
 }
 
 struct stream *gateway_client_leave(struct gateway_client *c)
@@ -180,6 +193,9 @@ void gateway_client_answer(struct gateway_client *c, int status, const char *tex
 	if (!c->asked.head)
 		buf_printf(out, "%s\n", text);
 	c->status = status;
+	gateway_access_failed(c, text);
+	if (c->access)
+		c->access->sent += out->len;
 	ssize_t queued = stream_write(c->stream, &(struct span){out->data, out->len}, 1);
 	buf_clear(out);
 	if (queued < 0)
@@ -197,7 +213,7 @@ void gateway_client_cut(struct gateway_client *c)
 		c->keep_alive = false;
 		gateway_client_answer(c, 502, "The request could not be finished.");
 	} else {
-		count(c);
+		count_failed(c, "The service is going away.");
 		finish(c);
 	}
 }
@@ -292,6 +308,8 @@ static void await_response(struct gateway_client *c)
 void gateway_client_connected(struct gateway_client *c)
 {
 	enter(c, GATEWAY_UNDER_WAY);
+	if (c->access)
+		c->access->asked_ns = uv_hrtime();
 	struct span head = {c->request.data, c->request.len};
 	if (stream_write(c->upstream->stream, &head, 1) < 0) {
 		gateway_client_upstream_lost(c, true, "The service closed the connection.");
@@ -312,7 +330,7 @@ void gateway_client_upstream_lost(struct gateway_client *c, bool again, const ch
 		gateway_client_attach(c);
 	} else if (c->status) {
 		/* The length or the last chunk is missing: the client sees that the response is cut. */
-		count(c);
+		count_failed(c, why);
 		finish(c);
 	} else {
 		gateway_client_answer(c, 502, why);
@@ -329,7 +347,7 @@ void gateway_client_resume(struct gateway_client *c)
 bool gateway_client_wrote(struct gateway_client *c, ssize_t queued)
 {
 	if (queued < 0) {
-		count(c);
+		count_failed(c, "The client closed the connection.");
 		gateway_client_drop(c);
 		return false;
 	}
@@ -394,6 +412,7 @@ static int write_head(struct gateway_client *c, struct http1_head *head)
 static void begin_request(struct gateway_client *c, struct http1_head *head)
 {
 	note_request(c, head);
+	gateway_access_begin(c, head);
 	enter(c, GATEWAY_CONNECTING);
 	if (is_too_long(c, c->body_left)) {
 		gateway_client_answer(c, 413, "The request's body is too large.");
@@ -416,6 +435,8 @@ static void refuse(struct gateway_client *c, int status, const char *text)
 	c->started_ns = uv_hrtime();
 	c->keep_alive = false;
 	c->asked.head = false;
+	if (!c->access)
+		gateway_access_begin(c, NULL);
 	gateway_client_answer(c, status, text);
 }
 
@@ -471,6 +492,8 @@ static size_t take_plain(struct gateway_client *c, char *bytes, size_t n)
 {
 	size_t take = n < c->body_left ? n : (size_t)c->body_left;
 	c->body_left -= take;
+	if (c->access)
+		c->access->received += take;
 	sent_body(c, stream_write(c->upstream->stream, &(struct span){bytes, take}, 1));
 	if (c->body_left == 0)
 		end_body(c);
@@ -494,6 +517,8 @@ static size_t take_chunked(struct gateway_client *c, char *bytes, size_t n)
 		return n;
 	}
 	c->body_bytes += payload;
+	if (c->access)
+		c->access->received += payload;
 	if (is_too_long(c, c->body_bytes) && !c->status) {
 		gateway_client_answer(c, 413, "The request's body is too large.");
 		return n;
@@ -586,7 +611,7 @@ static void on_end(struct stream *s, int status)
 		return;
 	}
 	if (c->phase >= GATEWAY_HELD)
-		count(c);
+		count_failed(c, "The client closed the connection.");
 	if (status == 0)
 		finish(c);
 	else
@@ -615,7 +640,7 @@ static void on_due(struct deadline *d)
 	else if (c->phase == GATEWAY_HELD)
 		gateway_client_attach(c);
 	else if (c->status) {
-		count(c);
+		count_failed(c, "The client did not read its response in time.");
 		gateway_client_drop(c); /* it does not read its response */
 	} else if (c->body_done || c->body_refused || stream_queued(c->upstream->stream))
 		gateway_client_answer(c, 504, "The service did not answer in time.");

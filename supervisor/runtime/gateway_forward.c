@@ -60,17 +60,75 @@ static const unsigned char *address_of(const struct gateway_client *c, int *fami
 	return (const unsigned char *)&c->peer.v6.sin6_addr + 12;
 }
 
+static bool is_in_trusted(const struct gateways *g, int family, const unsigned char *address)
+{
+	for (size_t i = 0; i < g->n_trusted; i++)
+		if (contains(&g->trusted[i], family, address))
+			return true;
+	return false;
+}
+
 /* Whoever reaches a Unix socket is on this machine. */
 static bool is_trusted(const struct gateways *g, const struct gateway_client *c)
 {
 	int family;
 	const unsigned char *address = address_of(c, &family);
-	if (!address)
-		return true;
-	for (size_t i = 0; i < g->n_trusted; i++)
-		if (contains(&g->trusted[i], family, address))
+	return !address || is_in_trusted(g, family, address);
+}
+
+static bool parse_address(struct span text, int *family, unsigned char bits[16], char out[INET6_ADDRSTRLEN])
+{
+	if (text.len == 0 || text.len >= INET6_ADDRSTRLEN)
+		return false;
+	memcpy(out, text.at, text.len);
+	out[text.len] = '\0';
+	*family = strchr(out, ':') ? AF_INET6 : AF_INET;
+	return inet_pton(*family, out, bits) == 1;
+}
+
+/* Cuts the last element off a list; false at its front. */
+static bool cut_last(struct span *list, struct span *element)
+{
+	if (!list->len)
+		return false;
+	const char *comma = memrchr(list->at, ',', list->len);
+	size_t before = comma ? (size_t)(comma - list->at) : 0, skip = comma ? before + 1 : 0;
+	*element = span_trim((struct span){list->at + skip, list->len - skip});
+	list->len = before;
+	return true;
+}
+
+/* From the last hop back to the first that is not believed, whose word for those before it is nothing: then true. */
+static bool follow_hops(const struct gateways *g, struct span hops, char out[INET6_ADDRSTRLEN])
+{
+	struct span hop;
+	while (cut_last(&hops, &hop)) {
+		char text[INET6_ADDRSTRLEN];
+		unsigned char bits[16];
+		int family;
+		if (!parse_address(hop, &family, bits, text))
 			return true;
+		memcpy(out, text, sizeof(text));
+		if (!is_in_trusted(g, family, bits))
+			return true;
+	}
 	return false;
+}
+
+void gateway_forwarded_client(
+	struct gateways *g, const struct gateway_client *c, const struct http1_head *head, char out[INET6_ADDRSTRLEN])
+{
+	int family;
+	const unsigned char *address = address_of(c, &family);
+	out[0] = '\0';
+	if (address)
+		inet_ntop(family, address, out, INET6_ADDRSTRLEN);
+	if (!head || g->config->gateway.forwarded != FORWARDED_APPEND || !is_trusted(g, c))
+		return;
+	for (size_t i = head->n_headers; i-- > 0;)
+		if (span_equals_nocase(head->headers[i].name, "X-Forwarded-For") &&
+			follow_hops(g, head->headers[i].value, out))
+			return;
 }
 
 /* All values of that name, joined (RFC 9110 5.3), each with ", " behind it. */

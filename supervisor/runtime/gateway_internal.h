@@ -6,6 +6,7 @@
  *   gateway_client.c    a client's connection and its requests
  *   gateway_upstream.c  a worker's connection and its responses
  *   gateway_tunnel.c    a WebSocket after its 101
+ *   gateway_access.c    a line for each request and each WebSocket, if wanted
  *
  * Everything that has ended goes to the trash and is freed when the round of
  * callbacks is over, so that nobody is freed under his own feet. */
@@ -64,6 +65,7 @@ struct gateways {
 	enum gateway_mode mode;
 	struct http1_head head; /* of the message at hand */
 	struct buf out; /* the head that is being written */
+	bool recorded; /* lines of the access log wait for their flush */
 	struct buf scratch; /* field values that are being made */
 	struct random random;
 	/* the drain */
@@ -86,6 +88,26 @@ enum gateway_phase {
 };
 
 struct gateway_upstream;
+
+/* What the access log will say of a request, or of the WebSocket that it became. */
+struct gateway_access {
+	uint64_t started_ns;
+	uint64_t asked_ns, answered_ns; /* the worker, and by it; 0: not yet */
+	uint64_t received, sent; /* bytes: of the request's body and the whole response; of all frames */
+	uint64_t messages; /* to the client, before our Close */
+	const char *why; /* it failed; NULL: it did not */
+	char client[INET6_ADDRSTRLEN];
+	char method[24];
+	char path[]; /* as the client sent it, without its query */
+};
+
+/* How a WebSocket ended. */
+struct gateway_farewell {
+	uint64_t messages[2];
+	int code; /* of the first Close; 1006: there was none */
+	const char *by, *drained; /* who began; the drain's result, NULL: it was no drain */
+	bool failed;
+};
 
 /* A client's connection and the request it has under way. */
 struct gateway_client {
@@ -121,6 +143,7 @@ struct gateway_client {
 	bool repeatable; /* idempotent and without a body */
 	bool body_refused; /* the worker does not take the rest of the body */
 	int status; /* of the final response, once its head is sent */
+	struct gateway_access *access; /* NULL: nothing is to be told */
 };
 
 /* A worker's connection. */
@@ -165,6 +188,27 @@ int gateway_trusted_init(struct gateways *g, struct err *err) MUST_CHECK;
 /* Makes the forwarding fields of g->head's request; their number. Values live in g->scratch. */
 size_t gateway_forward(
 	struct gateways *g, const struct gateway_client *c, struct http1_header fields[GATEWAY_FORWARD_FIELDS]);
+
+/* The client's address, as far as whoever forwarded the request is believed. head may be NULL. */
+void gateway_forwarded_client(
+	struct gateways *g, const struct gateway_client *c, const struct http1_head *head, char out[INET6_ADDRSTRLEN]);
+
+/* gateway_access.c */
+/* A request has come; head NULL: it was none. Nothing is kept when the log is off. */
+void gateway_access_begin(struct gateway_client *c, const struct http1_head *head);
+void gateway_access_forget(struct gateway_access **a);
+/* It is over: the line, unless it is not wanted; nothing is told twice. */
+void gateway_access_request(struct gateway_client *c);
+void gateway_access_websocket(struct gateways *g, struct gateway_access **access, const struct gateway_route *route,
+	const struct gateway_farewell *end);
+/* The lines of a round are written together. */
+void gateway_access_flush(struct gateways *g);
+/* The first reason stays. */
+static inline void gateway_access_failed(struct gateway_client *c, const char *why)
+{
+	if (c->access && !c->access->why)
+		c->access->why = why;
+}
 
 /* gateway_client.c */
 void gateway_client_accept(struct gateways *g, int fd, const struct sockaddr_storage *peer, socklen_t len);

@@ -9,6 +9,8 @@
 /* The most that a backend can have written before its slot and that we cannot see yet: its send buffer (tcp_wmem). */
 #define UNSEEN_BYTES (4 * 1024 * 1024)
 
+enum closer { CLOSER_NONE, CLOSER_CLIENT, CLOSER_BACKEND, CLOSER_US };
+
 /* Two streams and what is known of the two directions; no buffer. */
 struct gateway_tunnel {
 	struct gateway_corpse corpse;
@@ -17,6 +19,7 @@ struct gateway_tunnel {
 	struct stream *client, *backend; /* NULL: gone */
 	struct websocket_tracker up, down; /* client to backend, backend to client */
 	struct closing closing;
+	struct gateway_access *access; /* NULL: nothing is to be told of it */
 	struct deadline deadline;
 	size_t catch_up; /* the slot has come, and so much may still be on its way that was written before; see step */
 	ms_t active_at; /* the last byte, when there is an idle limit */
@@ -29,8 +32,6 @@ struct gateway_tunnel {
 	bool for_drain, for_idle; /* why it is being closed */
 	bool over; /* counted; only what the backend still sends is being forgotten */
 };
-
-enum closer { CLOSER_NONE, CLOSER_CLIENT, CLOSER_BACKEND, CLOSER_US };
 
 static const struct config_gateway *config_of(const struct gateway_tunnel *t)
 {
@@ -49,6 +50,37 @@ static void free_tunnel(struct gateway_corpse *corpse)
 	free(corpse);
 }
 
+static const char *closer_name(const struct gateway_tunnel *t)
+{
+	static const char *const names[] = {"", "client", "backend", "podvisor"};
+	return names[t->closed_by];
+}
+
+static int our_code(const struct gateway_tunnel *t)
+{
+	const struct config_gateway *config = config_of(t);
+	int code = config->routes[t->route].drain_code;
+	return t->for_idle ? IDLE_CODE : code ? code : config->drain.code;
+}
+
+/* The code of the Close that came first. */
+static int first_code(const struct gateway_tunnel *t)
+{
+	const struct websocket_tracker *first = t->closed_by == CLOSER_CLIENT ? &t->up : &t->down;
+	if (t->muted && t->closed_by != CLOSER_CLIENT)
+		return our_code(t);
+	return first->closed ? first->close_code : WEBSOCKET_ABNORMAL;
+}
+
+static void tell_end(struct gateway_tunnel *t, const char *result)
+{
+	struct gateway_farewell end = {.code = first_code(t), .by = closer_name(t), .drained = result};
+	end.messages[0] = t->up.messages;
+	end.messages[1] = t->muted ? t->access->messages : t->down.messages;
+	end.failed = end.code == WEBSOCKET_ABNORMAL;
+	gateway_access_websocket(t->g, &t->access, &t->g->routes[t->route], &end);
+}
+
 static void count_end(struct gateway_tunnel *t)
 {
 	struct gateway_meter *m = t->g->meter;
@@ -57,6 +89,8 @@ static void count_end(struct gateway_tunnel *t)
 	m->closes_by_client += t->closed_by == CLOSER_CLIENT;
 	m->closes_by_backend += t->closed_by == CLOSER_BACKEND;
 	m->closes_by_podvisor += t->closed_by == CLOSER_US;
+	if (t->access)
+		tell_end(t, t->for_drain ? gateway_close_name(result) : NULL);
 	if (!t->for_drain)
 		return;
 	m->drained[result]++;
@@ -156,15 +190,16 @@ static void send_close(struct gateway_tunnel *t)
 {
 	const struct config_gateway *config = config_of(t);
 	const struct config_route *route = &config->routes[t->route];
-	int code = route->drain_code ? route->drain_code : config->drain.code;
 	const char *reason = route->drain_reason ? route->drain_reason : config->drain.reason;
 	struct buf *out = &t->g->out;
 	buf_clear(out);
 	if (t->for_idle)
-		(void)!websocket_close_frame(out, IDLE_CODE, IDLE_REASON, NULL);
-	else if (websocket_close_frame(out, (uint16_t)code, reason ? reason : "", NULL) < 0)
+		reason = IDLE_REASON;
+	if (websocket_close_frame(out, (uint16_t)our_code(t), reason ? reason : "", NULL) < 0)
 		(void)!websocket_close_frame(out, WEBSOCKET_SERVICE_RESTART, "", NULL);
 	t->muted = true;
+	if (t->access)
+		t->access->messages = t->down.messages;
 	t->closed_by = t->closed_by ? t->closed_by : CLOSER_US;
 	if (stream_write(t->client, &(struct span){out->data, out->len}, 1) < 0)
 		t->client_gone = t->client_broken = true;
@@ -341,6 +376,8 @@ static void on_backend_bytes(struct stream *s, char *bytes, size_t n)
 	while (n && !t->muted) {
 		size_t some = follow_down(t, bytes, n);
 		m->bytes[1] += some;
+		if (t->access)
+			t->access->sent += some;
 		m->messages[1] += t->down.messages - before;
 		before = t->down.messages;
 		pass_down(t, bytes, some);
@@ -376,6 +413,8 @@ static void on_client_bytes(struct stream *s, char *bytes, size_t n)
 		return;
 	n = websocket_track(&t->up, (struct span){bytes, n}, closing ? WEBSOCKET_AT_CLOSED : WEBSOCKET_AT_NOTHING);
 	m->bytes[0] += n;
+	if (t->access)
+		t->access->received += n;
 	m->messages[0] += t->up.messages - before;
 	pass_up(t, bytes, n);
 	if (t->up.closed && !t->closed_by)
@@ -489,6 +528,8 @@ void gateway_tunnel_begin(struct gateway_client *c, struct gateway_upstream *u, 
 	g->meter->websocket++;
 	note_activity(t);
 	/* Both leave their buffers behind for as long as they are looked at. */
+	t->access = c->access;
+	c->access = NULL;
 	struct buf early = c->in, late = u->in;
 	buf_init(&c->in, 0);
 	buf_init(&u->in, 0);

@@ -153,6 +153,8 @@ static void complete(struct gateway_upstream *u)
 static void relay(struct gateway_upstream *u, struct outgoing *o, bool done)
 {
 	struct gateway_client *c = u->client;
+	for (size_t i = 0; c->access && i < o->n; i++)
+		c->access->sent += o->parts[i].len;
 	ssize_t queued = o->n ? stream_write(c->stream, o->parts, o->n) : (ssize_t)stream_queued(c->stream);
 	buf_clear(&u->g->out);
 	if (!gateway_client_wrote(c, queued))
@@ -286,6 +288,8 @@ static ssize_t take_head(struct gateway_upstream *u, char *bytes, size_t n)
 		return u->client ? len : -1;
 	}
 	c->status = head->status;
+	if (c->access)
+		c->access->answered_ns = uv_hrtime();
 	u->keep_alive = head->keep_alive;
 	u->keep_for = read_keep_for(head);
 	u->in_body = true;

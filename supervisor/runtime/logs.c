@@ -166,6 +166,21 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 		utter(l, about, &word);
 }
 
+void logs_record(struct logs *l, enum log_level level, enum thing thing, struct span object)
+{
+	const struct logline line = {.level = level_names[level], .name = "", .field = field_of(thing)};
+	struct logline_head head;
+	if (logline_head_init(&head, &line) < 0)
+		return;
+	put(l, &head, loop_wall_ms(), object, WORKER_LOG_JSON);
+	logline_head_fini(&head);
+}
+
+void logs_flush(struct logs *l)
+{
+	flush(l);
+}
+
 /* ---- what a rate drops ---- */
 
 static void tell_dropped(struct logs *l)

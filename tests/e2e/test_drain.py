@@ -46,7 +46,7 @@ def start(podvisor, place, *words, drain=None, shutdown=None, **gateway):
 class Wires:
     """A pod without workers: the test is the clients and the backend itself."""
 
-    def __init__(self, podvisor, place, drain=None, deadline="60s"):
+    def __init__(self, podvisor, place, drain=None, deadline="60s", **gateway):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.listener.settimeout(30 * library.SLOWER)
         self.port, self.backends = library.free_port(), []
@@ -55,7 +55,7 @@ class Wires:
         to = self.listener.getsockname()[1]
         self.pod = podvisor({"shutdown": {"deadline": deadline, "termination_log": str(termination_log)},
                              "gateway": {"listen": f"127.0.0.1:{self.port}", "drain": drain or {},
-                                         "routes": [{"path": "/", "to": f"127.0.0.1:{to}"}]}})
+                                         "routes": [{"path": "/", "to": f"127.0.0.1:{to}"}], **gateway}})
         self.pod.termination_log = termination_log
         self.pod.wait_log(msg="the gateway listens")
 
@@ -72,7 +72,7 @@ class Wires:
         backend.settimeout(30 * library.SLOWER)
         self.backends.append(backend)
         got = b""
-        while not got.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in got:
             data = backend.recv(4096)
             assert data
             got += data

@@ -261,6 +261,7 @@ struct config_route {
 	char *drain_reason; /* NULL: the gateway's */
 };
 
+enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 enum forwarded_mode { FORWARDED_APPEND, FORWARDED_REPLACE, FORWARDED_OFF };
 
 struct config_drain {
@@ -275,6 +276,7 @@ struct config_gateway {
 	struct config_route *routes; /* sorted: longest path first */
 	size_t n_routes;
 	enum forwarded_mode forwarded;
+	enum access_log access_log;
 	char **trusted; /* CIDR networks */
 	int64_t max_connections, header_bytes, max_headers, max_body_bytes, requests_per_connection; /* 0: none */
 	ms_t header_timeout, idle_timeout, connect_timeout, response_timeout, websocket_idle_timeout; /* 0: none */

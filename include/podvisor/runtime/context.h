@@ -13,7 +13,8 @@ struct reaper;
  * write end of a pipe, which the caller gives to the child and closes; stream 0
  * is stdout, 1 stderr, 2 and 3 are those of its stop command; config may be NULL. ended: nothing of that run is left.
  * command_said: the last line of that run's stop command, "" when there is none, valid until the next call. say: a line
- * of podvisor's own about a thing, of n bytes. */
+ * of podvisor's own about a thing, of n bytes. record: the same, a JSON object, whatever log.level says; flush writes
+ * those. */
 struct output {
 	void *ctx;
 	int (*open)(void *ctx, const char *name, uint32_t slot, uint64_t run, int stream,
@@ -21,6 +22,8 @@ struct output {
 	void (*ended)(void *ctx, uint64_t run);
 	const char *(*command_said)(void *ctx, const char *name, uint64_t run);
 	void (*say)(void *ctx, enum log_level level, enum thing thing, const char *subject, const char *line, size_t n);
+	void (*record)(void *ctx, enum log_level level, enum thing thing, const char *object, size_t n);
+	void (*flush)(void *ctx);
 };
 
 struct context {

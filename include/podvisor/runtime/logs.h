@@ -36,6 +36,11 @@ void logs_free(struct logs *l);
 void logs_say(struct logs *l, enum log_level level, enum thing thing, const char *subject, const char *fmt, ...)
 	PRINTF_LIKE(5, 6);
 
+/* A JSON object of podvisor's own, kept as it is behind ts and level; log.level does not matter to it, and it is not
+ * remembered. Written by the next flush. */
+void logs_record(struct logs *l, enum log_level level, enum thing thing, struct span object);
+void logs_flush(struct logs *l);
+
 /* A pipe for one stream of one run of a worker (or browser, exec check):
  * returns the write end, which the caller gives to the child and closes; a
  * negative errno otherwise. name labels the lines; slot counts them (UINT32_MAX:

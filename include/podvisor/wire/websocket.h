@@ -30,6 +30,7 @@ enum websocket_opcode {
 enum websocket_code {
 	WEBSOCKET_GOING_AWAY = 1001,
 	WEBSOCKET_NO_CODE = 1005, /* a Close without one; never on the wire */
+	WEBSOCKET_ABNORMAL = 1006, /* no Close at all; likewise */
 	WEBSOCKET_SERVICE_RESTART = 1012
 };
 
