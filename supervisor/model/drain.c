@@ -173,6 +173,20 @@ static void begin_budget(struct drain *d, const struct config *config, ms_t stop
 
 /* ---- what to do ---- */
 
+/* A worker that is gone at the first signal leaves nothing to drain. */
+static void warn_of_early_stops(const struct config *config, struct turn *t)
+{
+	for (size_t i = 0; i < config->gateway.n_routes; i++) {
+		const struct config_route *r = &config->gateway.routes[i];
+		if (!r->worker || config->workers[r->worker_ref.index].stop.phase != STOP_ON_TERM)
+			continue;
+		journal_add(t->journal, t->now, LOG_WARN, THING_GATEWAY, "", "on-term",
+			"route %.60s: its worker %s stops at SIGTERM, before its clients are told (stop.phase is "
+			"on-term; after-drain was expected)",
+			r->path, r->worker);
+	}
+}
+
 static void plan_listen(struct drain *d, const struct config *config, struct turn *t)
 {
 	if (!config->gateway.present || d->gateway_listening || d->listen_asked)
@@ -181,6 +195,8 @@ static void plan_listen(struct drain *d, const struct config *config, struct tur
 		plan_wake(t->plan, d->listen_again_at);
 		return;
 	}
+	if (!d->listen_failures)
+		warn_of_early_stops(config, t);
 	d->listen_asked = true;
 	plan_add(t->plan, EFFECT_GATEWAY_LISTEN, 0, 0, 0, "the gateway is configured");
 }

@@ -94,6 +94,21 @@ static void the_gateway_is_asked_to_listen_once(void **state)
 	assert_int_equal(s->d.state, DRAIN_SERVING);
 }
 
+static void a_worker_behind_the_gateway_that_stops_too_early_is_remarked(void **state)
+{
+	struct stage *s = *state;
+	struct config_worker workers[2] = {{.stop = {.phase = STOP_AFTER_DRAIN}}, {.stop = {.phase = STOP_ON_TERM}}};
+	struct config_route routes[3] = {{.path = (char *)"/a", .worker = (char *)"good", .worker_ref = {.index = 0}},
+		{.path = (char *)"/b", .worker = (char *)"early", .worker_ref = {.index = 1}}, {.path = (char *)"/c"}};
+	s->config.workers = workers;
+	s->config.n_workers = 2;
+	s->config.gateway.routes = routes;
+	s->config.gateway.n_routes = 3;
+	listens(s);
+	plan_now(s);
+	assert_int_equal(told(s, "on-term"), 1);
+}
+
 static void listening_is_tried_again_after_a_failure_and_later_each_time(void **state)
 {
 	struct stage *s = *state;
@@ -452,6 +467,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(the_gateway_is_asked_to_listen_once),
+		TEST(a_worker_behind_the_gateway_that_stops_too_early_is_remarked),
 		TEST(listening_is_tried_again_after_a_failure_and_later_each_time),
 		TEST(sigterm_passes_through_all_phases),
 		TEST(draining_ends_when_its_share_of_the_budget_is_over),
