@@ -47,8 +47,13 @@ class Gateway(Proxy):
 
 
 class Nginx(Proxy):
-    name = program = "nginx"
+    """buffer: of a connection and direction; None: its default, 4 KiB."""
+    program = "nginx"
     stop_signal = signal.SIGQUIT  # the graceful one
+
+    def __init__(self, name="nginx", buffer=None):
+        self.name = name
+        self.buffers = f"proxy_buffer_size {buffer}; proxy_buffers 8 {buffer}; proxy_busy_buffers_size 128k;" if buffer else ""
 
     def command(self, place, port, to, spread_s):
         paths = "".join(f"{kind}_temp_path {place}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -58,12 +63,15 @@ class Nginx(Proxy):
             worker_shutdown_timeout {spread_s}s;
             events {{ worker_connections 19950; multi_accept on; }}
             http {{
-                access_log off; proxy_read_timeout 3600s; proxy_send_timeout 3600s; {paths}
+                access_log off; proxy_read_timeout 3600s; proxy_send_timeout 3600s; keepalive_requests 100000000; {paths}
+                {self.buffers}
+                map $http_upgrade $onward {{ default upgrade; "" ""; }}
+                upstream one {{ server 127.0.0.1:{to}; keepalive 1024; keepalive_requests 100000000; }}
                 server {{
                     listen 127.0.0.1:{port} backlog=4096;
                     location / {{
-                        proxy_pass http://127.0.0.1:{to}; proxy_http_version 1.1;
-                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+                        proxy_pass http://one; proxy_http_version 1.1;
+                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $onward;
                     }}
                 }}
             }}""")
@@ -91,12 +99,13 @@ frontend all
     bind 127.0.0.1:{port} backlog 4096
     default_backend one
 backend one
+    http-reuse always
     server one 127.0.0.1:{to}
 """)
         return [shutil.which(self.program, path=PATH), "-db", "-f", str(place / "haproxy.cfg")]
 
 
-PEERS = [Nginx(), Haproxy()]
+PEERS = [Nginx(), Nginx("nginx64", "64k"), Haproxy()]
 
 
 def await_port(port, seconds=20):

@@ -9,6 +9,7 @@ import time
 import processes
 import proxies
 import subjects
+import traffic
 from processes import TooSlow, cpu_ns
 from subjects import Fleet, Running, tool
 from table import Figure, at_least, at_most, least, p99, tail, worst
@@ -16,6 +17,9 @@ from table import Figure, at_least, at_most, least, p99, tail, worst
 WORKER = [tool("worker"), "{stamps}"]
 NEVER = math.inf
 ALL_ON = "podvisor, all on"
+TRAFFIC = [(64, "64 B", (at_most(1, "nginx"),)),
+           (4096, "4 KiB", (at_most(0.65, "nginx"), at_most(0.9, "haproxy"), at_most(1, "nginx64"))),
+           (65536, "64 KiB", (at_most(0.3, "nginx"), at_most(0.55, "haproxy"), at_most(1, "nginx64")))]
 
 
 @dataclasses.dataclass
@@ -404,6 +408,22 @@ ROWS = [
     ]),
     Row("tree", "A tree of 61 sessions", tree, [
         Figure("tree", "kill -9 of the worker to the end of all 61, ms", (at_most(20),)),
+    ]),
+    Row("traffic", "The gateway at work", traffic.traffic, [
+        *[Figure(f"ws-{size}-{count}", f"WebSockets, {text}, {count:,} at once: CPU s per 100,000 round trips", goals)
+          for size, text, goals in TRAFFIC for count in (100, 1000)],
+        *[Figure(f"ws-rate-{size}-{count}", f"the same, 1,000 round trips/s, {text}, {count:,} at once")
+          for size, text, _ in TRAFFIC for count in (100, 1000)],
+        Figure("ws-p99-64-100", "p99 of a round trip, 64 B, 100 at once, ms", (at_most(1, "nginx"), at_most(1, "haproxy"))),
+        *[Figure(f"ws-calls-{size}", f"system calls of a round trip, {text}", (at_most(limit),))
+          for (size, text, _), limit in zip(TRAFFIC, (4.5, 4.5, 8.6))],
+        Figure("http-100", "HTTP, 100 clients that keep their connections: CPU s per 100,000 requests", (at_most(1, "haproxy"),)),
+        Figure("http-rate-100", "the same, 1,000 requests/s"),
+        Figure("upgrade", "CPU s per 100,000 upgrades", (at_most(0.85, "nginx"),)),
+        Figure("upgrade-rate", "the same, 1,000 upgrades/s"),
+        Figure("ws-memory", "private memory of an idle WebSocket, 9,000 open, bytes", (at_most(1536),), beside="haproxy", digits=4),
+        Figure("ws-memory-after", "the same after an echo of 4 KiB", beside="haproxy", digits=4),
+        Figure("ws-growth", "growth, percent", (at_most(5),), statistic=worst),
     ]),
     Row("drain", "The end under 2,000 WebSockets, spread over 10 s", proxies.drain, [
         Figure("drain-told", "clients that saw one proper Close, percent", (at_least(100),), statistic=least),

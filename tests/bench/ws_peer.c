@@ -8,7 +8,8 @@
  *   ws_peer load --connect HOST:PORT --count N [--every MS [--parts N]] [--pingpong] [--size BYTES]
  *           [--seconds S] [--reconnect] [--heard] [--at-once N] [--report FILE]
  *       Clients. Prints {"open": N} when all are open; --heard: and each has heard something. --pingpong:
- *       each message waits for the answer to the one before. --reconnect: who was closed comes again at
+ *       each message waits for the answer to the one before; they are counted from that line on, and their
+ *       number is told before the goodbyes. --reconnect: who was closed comes again at
  *       once. It ends when all have ended, S seconds after that line, or at SIGTERM; those that are still
  *       open then say goodbye with 1000.
  *
@@ -84,11 +85,11 @@ static struct sockaddr_storage address;
 static socklen_t address_len;
 static uint32_t next_id, open_now, under_way, to_start, opened;
 static uint32_t refused, failed, requests;
-static int64_t start_after_ns, stop_at_ns, give_up_ns;
+static int64_t start_after_ns, stop_at_ns, give_up_ns, told_ns;
 static bool stopping, told_open;
 static uint32_t *latencies;
 static size_t n_latencies;
-static uint64_t echoes;
+static uint64_t echoes, counted; /* counted: until the goodbyes */
 static unsigned char scratch[READ_BYTES];
 
 static int64_t clock_ns(clockid_t clock)
@@ -628,8 +629,9 @@ static void put_latencies(FILE *out)
 	if (!opt.pingpong)
 		return;
 	qsort(latencies, n_latencies, sizeof(*latencies), by_latency);
-	fprintf(out, "\"echoes\": %llu, \"p50_us\": %u, \"p99_us\": %u, ", (unsigned long long)echoes,
-		n_latencies ? latencies[n_latencies / 2] : 0, n_latencies ? latencies[n_latencies * 99 / 100] : 0);
+	fprintf(out, "\"echoes\": %llu, \"p50_us\": %u, \"p99_us\": %u, ",
+		(unsigned long long)(stopping ? counted : echoes), n_latencies ? latencies[n_latencies / 2] : 0,
+		n_latencies ? latencies[n_latencies * 99 / 100] : 0);
 }
 
 /* finished: of the last messages that were sent whole, the newest last. */
@@ -703,6 +705,12 @@ static void stop(void)
 	}
 	stopping = true;
 	give_up_ns = now_ns() + GOODBYE_MS * MS;
+	counted = echoes;
+	if (opt.pingpong) {
+		printf("{\"echoes\": %llu, \"seconds\": %.6f}\n", (unsigned long long)counted,
+			(double)(now_ns() - told_ns) / 1e9);
+		fflush(stdout);
+	}
 	for (struct conn *c = all; c; c = c->next) {
 		if (c->state != OPEN || c->said_close)
 			continue;
@@ -737,6 +745,8 @@ static void tell_open(int64_t now)
 	told_open = true;
 	printf("{\"open\": %u}\n", open_now);
 	fflush(stdout);
+	echoes = n_latencies = 0;
+	told_ns = now;
 	if (opt.seconds)
 		stop_at_ns = now + opt.seconds * 1000 * MS;
 }

@@ -10,6 +10,7 @@ pytestmark = built
 RUN = str(ROOT / "tests" / "bench" / "run")
 FIGURES = {"start-1", "start-10", "memory-1", "rss-before", "idle", "idle-checks", "respawn", "respawn-tail", "stop", "stop-left",
            "stop-deaf", "stop-deaf-left", "log", "log-cpu", "log-line", "log-lost", "tree",
+           "ws-64-10", "ws-65536-10", "http-100", "upgrade", "ws-memory", "ws-growth",
            "drain-told", "drain-backend", "drain-frame", "drain-peak", "drain-lost"}
 
 
