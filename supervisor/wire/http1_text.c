@@ -73,14 +73,24 @@ static size_t host_len(struct span s)
 	return n > 2 && n < s.len && s.at[n] == ']' ? n + 1 : 0;
 }
 
+/* Digits up to 65535, or none at all (RFC 3986 3.2.3): 65616 is port 80 to a reader of 16 bits. */
+static bool is_port(struct span s)
+{
+	unsigned port = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!http1_is_digit(s.at[i]))
+			return false;
+		port = port * 10 + (unsigned)(s.at[i] - '0');
+		if (port > 65535)
+			return false;
+	}
+	return true;
+}
+
 bool http1_is_authority(struct span s)
 {
 	size_t n = host_len(s);
 	if (n == 0 || n == s.len)
 		return n;
-	if (s.at[n++] != ':')
-		return false;
-	while (n < s.len && http1_is_digit(s.at[n]))
-		n++;
-	return n == s.len;
+	return s.at[n] == ':' && is_port(http1_skip(s, n + 1));
 }

@@ -61,7 +61,7 @@ bool http1_cut(struct span *rest, char at, struct span *part);
 /* Takes the next element, trimmed and perhaps empty, off a comma-separated list; false at its end (RFC 9110 5.6.1). */
 bool http1_next_element(struct span *rest, struct span *element);
 
-/* host [":" port] with a host that is not empty and no userinfo (RFC 3986 3.2.2). */
+/* host [":" port] with a host that is not empty, no userinfo, and a port up to 65535 or empty (RFC 3986 3.2.2). */
 bool http1_is_authority(struct span s);
 
 #endif

@@ -313,8 +313,8 @@ static void a_host_is_a_name_or_an_address_with_perhaps_a_port(void **state)
 	(void)state;
 	static const char *const good[] = {
 		"", "a", "a.b-c_d~e", "a:", "a:80", "10.0.0.1:65535", "[::1]", "[fe80::1.2.3.4]:1", "%41"};
-	static const char *const bad[] = {":80", "a b", "a,b", "a:b", "a:80:80", "u@a", "a/b", "http://a", "[]", "[",
-		"[::1", "[::1]x", "[g]", "::1", "a?b", "a#b", "a\\b", "\xc3\xa4"};
+	static const char *const bad[] = {":80", "a b", "a,b", "a:b", "a:80:80", "a:65536", "a:4294967376", "u@a",
+		"a/b", "http://a", "[]", "[", "[::1", "[::1]x", "[g]", "::1", "a?b", "a#b", "a\\b", "\xc3\xa4"};
 	char text[128];
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", good[i]);
