@@ -67,13 +67,17 @@ class Request:
         return " ".join([text, *kept])
 
 
+def shown(data):
+    return data.decode("latin-1").rstrip("\r")
+
+
 def read_request(data):
     """The request at the front; Incomplete, or Ambiguous with the reason."""
     end = data.find(b"\n\r\n")
     start = START.match(data)
     if not start:
         if b"\n" in data:
-            raise Ambiguous(f"the request line {data[:data.index(10) + 1]!r}")
+            raise Ambiguous(f"the request line {shown(data[:data.index(10)])}")
         raise Incomplete
     if end < 0:
         raise Incomplete
@@ -83,7 +87,7 @@ def read_request(data):
     while data[at:at + 2] != b"\r\n":
         field = FIELD.match(data, at)
         if not field:
-            raise Ambiguous(f"the line {data[at:at + 80].splitlines()[0]!r}")
+            raise Ambiguous(f"the line {shown(data[at:data.index(10, at)])}")
         name, value = field[1].decode().lower(), field[2].decode("latin-1")
         request.fields.append((name, value))
         fields.setdefault(name, []).append(value)
@@ -96,7 +100,7 @@ def read_request(data):
 def one_of(fields, name, needed=False):
     values = fields.get(name, [])
     if len(values) > 1 or (needed and not values):
-        raise Ambiguous(f"{len(values)} times {name}")
+        raise Ambiguous(f"{len(values) or 'no'} {name}")
     return values[0] if values else None if name != "host" else ""
 
 
@@ -104,9 +108,9 @@ def read_body(request, data, at, length, encoding):
     if length is not None and encoding is not None:
         raise Ambiguous("both a length and an encoding")
     if length is not None and not re.fullmatch("[0-9]{1,18}", length):
-        raise Ambiguous(f"the length {length!r}")
+        raise Ambiguous(f"the length {length}")
     if encoding is not None and encoding != "chunked":
-        raise Ambiguous(f"the encoding {encoding!r}")
+        raise Ambiguous(f"the encoding {encoding}")
     request.framing = "length" if length is not None else "chunked" if encoding else ""
     if encoding:
         body, at = read_chunks(data, at)
@@ -124,11 +128,11 @@ def read_chunks(data, at):
         if not head:
             if re.fullmatch(rb"[0-9A-Fa-f]{0,16}\r?", data[at:]):
                 raise Incomplete
-            raise Ambiguous(f"the chunk {data[at:at + 40]!r}")
+            raise Ambiguous(f"the chunk {shown(data[at:at + 40])}")
         size, at = int(head[1], 16), head.end()
         rest = data[at:at + size + 2]
         if not rest[size:] == b"\r\n"[:max(0, len(rest) - size)]:
-            raise Ambiguous(f"the end of a chunk {rest[-2:]!r}")
+            raise Ambiguous(f"in place of a chunk's end {shown(rest[size:] + data[at + size + 2:])}")
         if len(rest) < size + 2:
             raise Incomplete
         body, at = body + rest[:size], at + size + 2
@@ -141,6 +145,7 @@ class Record:
 
     def __init__(self):
         self.requests, self.rest, self.ambiguous, self.ended = [], b"", None, False
+        self.told_to_continue = False
 
     def take(self):
         """One more request, from the front of the rest."""
@@ -151,8 +156,15 @@ class Record:
         except Ambiguous as e:
             self.ambiguous = str(e)
             return None
-        self.rest = self.rest[request.length:]
+        self.rest, self.told_to_continue = self.rest[request.length:], False
         return request
+
+    def wants_to_continue(self):
+        """A head has come that wants to be told 100; true once."""
+        head, end, _ = self.rest.lower().partition(b"\r\n\r\n")
+        wants = end and re.search(rb"\nexpect: *100-continue", head) and not self.told_to_continue
+        self.told_to_continue = self.told_to_continue or bool(wants)
+        return wants
 
 
 class Backend:
@@ -201,6 +213,8 @@ class Backend:
                 self.changed.notify_all()
             body = b"" if request.method == "HEAD" else b"ok"
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
+        if record.wants_to_continue():
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return bool(got)
 
     def close(self):

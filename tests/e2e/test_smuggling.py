@@ -70,5 +70,18 @@ def test_nothing_that_reached_the_backend_can_be_read_in_two_ways(outcome):
     assert all(record.ended for record in outcome.backend.records)
 
 
-def test_each_case_was_seen_with_its_own_name():
-    assert len({str(case) for case in CASES}) == len(CASES)
+def told_in_the_book(case):
+    if 408 in case.statuses:
+        return "waits"
+    refusal = [str(status) for status in case.statuses if status >= 300]
+    same = {0: [], 1: ["same"]}.get(len(case.reaches), [f"same {len(case.reaches)}"])
+    return ", ".join(same + refusal)
+
+
+def test_the_book_s_table_has_every_case_and_podvisor_s_verdict():
+    book = (library.ROOT / "docs/smuggling.md").read_text()
+    for group in {case.group for case in CASES}:
+        rows = book.partition(f"\n## {group}\n")[2].partition("\n## ")[0].splitlines()
+        told = [row.split(" | ")[:2] for row in rows if row.startswith("| ") and not row.startswith("| case |")]
+        assert told == [[f"| {case.name}", told_in_the_book(case)] for case in CASES if case.group == group], \
+            "tests/tools/verdicts > docs/smuggling.md"
