@@ -146,21 +146,22 @@ static int take_expect(struct reading *r, struct span value, struct err *err)
 static const struct known {
 	struct span name;
 	bool hop_by_hop; /* RFC 9110 7.6.1, 11.7 (we are the proxy), RFC 7540 3.2.1 */
+	bool frames; /* tells where the body ends */
 	int (*take)(struct reading *r, struct span value, struct err *err);
 } known_fields[] = {
-	{NAME("Host"), false, take_host},
-	{NAME("Content-Length"), false, take_length},
-	{NAME("Transfer-Encoding"), true, take_encoding},
-	{NAME("Connection"), true, take_connection},
-	{NAME("Upgrade"), true, take_upgrade},
-	{NAME("Expect"), false, take_expect},
-	{NAME("Keep-Alive"), true, NULL},
-	{NAME("Proxy-Connection"), true, NULL},
-	{NAME("TE"), true, NULL},
-	{NAME("Trailer"), true, NULL},
-	{NAME("Proxy-Authenticate"), true, NULL},
-	{NAME("Proxy-Authorization"), true, NULL},
-	{NAME("HTTP2-Settings"), true, NULL},
+	{NAME("Host"), false, false, take_host},
+	{NAME("Content-Length"), false, true, take_length},
+	{NAME("Transfer-Encoding"), true, true, take_encoding},
+	{NAME("Connection"), true, false, take_connection},
+	{NAME("Upgrade"), true, false, take_upgrade},
+	{NAME("Expect"), false, false, take_expect},
+	{NAME("Keep-Alive"), true, false, NULL},
+	{NAME("Proxy-Connection"), true, false, NULL},
+	{NAME("TE"), true, false, NULL},
+	{NAME("Trailer"), true, false, NULL},
+	{NAME("Proxy-Authenticate"), true, false, NULL},
+	{NAME("Proxy-Authorization"), true, false, NULL},
+	{NAME("HTTP2-Settings"), true, false, NULL},
 };
 
 static const struct known *known_field(struct span name)
@@ -171,7 +172,7 @@ static const struct known *known_field(struct span name)
 	return NULL;
 }
 
-/* field-name ":" OWS field-value OWS, RFC 9112 5. */
+/* field-name ":" OWS field-value OWS, RFC 9112 5; the value still with what is around it. */
 static int read_field(struct span line, struct http1_header *field, struct err *err)
 {
 	if (line.at[0] == ' ' || line.at[0] == '\t')
@@ -183,11 +184,22 @@ static int read_field(struct span line, struct http1_header *field, struct err *
 		return refuse(err, last == ' ' || last == '\t' ? "a blank before the colon of a field"
 							       : "a field name that is no token");
 	}
-	field->value = span_trim(line);
-	if (http1_run(field->value, HTTP1_VALUE) != field->value.len)
+	field->value = line;
+	if (http1_run(line, HTTP1_VALUE) != line.len)
 		return err_set(err, -EBADMSG, "a control character in the field %.*s",
 			(int)(field->name.len < 64 ? field->name.len : 64), field->name.at);
 	return 0;
+}
+
+/* A tab around a value is lawful, but some servers (nginx, llhttp) take it for a part of the value and so find another
+ * end of the body, or none. */
+static int take_field(struct reading *r, struct http1_header *field, struct err *err)
+{
+	const struct known *known = known_field(field->name);
+	if (known && known->frames && memchr(field->value.at, '\t', field->value.len))
+		return err_set(err, -EBADMSG, "a tab in the field %s", known->name.at);
+	field->value = span_trim(field->value);
+	return known && known->take ? known->take(r, field->value, err) : 0;
 }
 
 static int read_fields(struct reading *r, struct span rest, size_t limit, struct err *err)
@@ -203,8 +215,8 @@ static int read_fields(struct reading *r, struct span rest, size_t limit, struct
 		if (rc < 0)
 			return rc;
 		head->n_headers++;
-		const struct known *known = known_field(field->name);
-		if (known && known->take && (rc = known->take(r, field->value, err)) < 0)
+		rc = take_field(r, field, err);
+		if (rc < 0)
 			return rc;
 	}
 	return 0;

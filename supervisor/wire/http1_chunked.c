@@ -7,17 +7,27 @@
 
 /*          ┌──────────────────────────── CRLF ────────────────────────────┐
  *          ▼                                                              │
- *   ──► FIRST ─hex─► SIZE ─┬─;─► EXTENSION ─┬─CR─► SIZE_LF ─LF─┬─► DATA ─► DATA_CR ─► DATA_LF
+ *   ──► FIRST ─hex─► SIZE ─┬─;─► extension ─┬─CR─► SIZE_LF ─LF─┬─► DATA ─► DATA_CR ─► DATA_LF
  *                          └────────────────┘                  │ size 0
  *          ┌───────────────────────────────────────────────────┘
  *          ▼
  *   ──► LINE ─token─► NAME ─:─► VALUE ─CR─► VALUE_LF ─LF─► LINE        anything else ─► BROKEN
  *          └─CR─► END_LF ─LF─► DONE
+ *
+ *   extension, and ; or CR where it may end (*):
+ *   ──► EXT ─token─► EXT_NAME* ─=─► EXT_VALUE ─┬─token─► EXT_TOKEN*
+ *                                              └─"─► EXT_QUOTED ─"─► EXT_END*
  */
 enum chunked_state {
 	FIRST, /* zero: the state before the first byte */
 	SIZE,
-	EXTENSION,
+	EXT,
+	EXT_NAME,
+	EXT_VALUE,
+	EXT_TOKEN,
+	EXT_QUOTED,
+	EXT_ESCAPED, /* behind a backslash in quotes */
+	EXT_END,
 	SIZE_LF,
 	DATA,
 	DATA_CR,
@@ -33,10 +43,10 @@ enum chunked_state {
 
 #define SIZE_DIGITS_MAX 16
 
-/* The one setter; digits, extension and trailers are each counted from 0. */
+/* The one setter; digits, extensions and trailers are each counted from 0. */
 static int enter(struct http1_chunked *c, enum chunked_state state)
 {
-	if (state == EXTENSION || state == SIZE_LF)
+	if (state == SIZE_LF || (c->state == SIZE && state == EXT))
 		c->used = 0;
 	c->state = state;
 	return 0;
@@ -74,19 +84,38 @@ static int step_size(struct http1_chunked *c, char byte, struct err *err)
 	if (c->state == SIZE && byte == '\r')
 		return enter(c, SIZE_LF);
 	if (c->state == SIZE && byte == ';')
-		return enter(c, EXTENSION);
+		return enter(c, EXT);
 	return refuse(c, err, "a chunk size that is not all hexadecimal digits");
+}
+
+/* ";" name ["=" (token / quoted-string)] (RFC 9112 7.1.1), without blanks around the signs. The state behind the byte,
+ * or BROKEN. */
+static enum chunked_state behind_extension_byte(enum chunked_state state, char byte)
+{
+	bool may_end = state == EXT_NAME || state == EXT_TOKEN || state == EXT_END;
+	if (may_end && (byte == '\r' || byte == ';'))
+		return byte == ';' ? EXT : SIZE_LF;
+	if (state == EXT_QUOTED && (byte == '"' || byte == '\\'))
+		return byte == '"' ? EXT_END : EXT_ESCAPED;
+	if (state == EXT_QUOTED || state == EXT_ESCAPED)
+		return http1_char_is(byte, HTTP1_VALUE) ? EXT_QUOTED : BROKEN;
+	if (state == EXT_NAME && byte == '=')
+		return EXT_VALUE;
+	if (state == EXT_VALUE && byte == '"')
+		return EXT_QUOTED;
+	if (state == EXT_END || !http1_char_is(byte, HTTP1_TOKEN))
+		return BROKEN;
+	return state == EXT || state == EXT_NAME ? EXT_NAME : EXT_TOKEN;
 }
 
 static int step_extension(struct http1_chunked *c, char byte, struct err *err)
 {
-	if (byte == '\r')
-		return enter(c, SIZE_LF);
-	if (!http1_char_is(byte, HTTP1_VALUE))
-		return refuse(c, err, "a control character in a chunk extension");
-	if (c->used++ == HTTP1_CHUNK_EXTENSION_BYTES)
-		return refuse(c, err, "a chunk extension of more than 256 bytes");
-	return 0;
+	enum chunked_state next = behind_extension_byte((enum chunked_state)c->state, byte);
+	if (next == BROKEN)
+		return refuse(c, err, "a chunk extension that is no name and value");
+	if (next != SIZE_LF && c->used++ == HTTP1_CHUNK_EXTENSION_BYTES)
+		return refuse(c, err, "chunk extensions of more than 256 bytes");
+	return enter(c, next);
 }
 
 static int step_trailer(struct http1_chunked *c, char byte, struct err *err)
@@ -111,7 +140,13 @@ static int step(struct http1_chunked *c, char byte, struct err *err)
 	case FIRST:
 	case SIZE:
 		return step_size(c, byte, err);
-	case EXTENSION:
+	case EXT:
+	case EXT_NAME:
+	case EXT_VALUE:
+	case EXT_TOKEN:
+	case EXT_QUOTED:
+	case EXT_ESCAPED:
+	case EXT_END:
 		return step_extension(c, byte, err);
 	case SIZE_LF:
 		return expect(c, byte, '\n', c->left ? DATA : LINE, err);

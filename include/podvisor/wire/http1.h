@@ -13,7 +13,8 @@
  *  - a blank before the colon, a line without one, a folded line, a field name
  *    that is no token
  *  - in 1.1 no Host; ever two of them or one that is no host[:port]
- *  - Content-Length repeated, not all digits, or above 2^63-1
+ *  - Content-Length repeated, not all digits, or above 2^63-1; a tab in it or in
+ *    Transfer-Encoding
  *  - Transfer-Encoding repeated, other than exactly "chunked", beside a
  *    Content-Length, or in 1.0
  *  - a Connection that is no list of tokens, an unknown Expect

@@ -1,8 +1,8 @@
 /* http1_chunked owns the chunked transfer coding (RFC 9112 7.1): where the
  * payload lies in a stream of bytes, and where the body ends. As strict as the
  * head's parser: CRLF alone ends a line, a size is 1 to 16 hexadecimal digits
- * up to 2^63-1, extensions are at most 256 bytes a chunk, trailers are checked,
- * at most 8 KiB, and dropped. It can stop and go on at every byte. */
+ * up to 2^63-1, extensions are names with perhaps values, without blanks, at most
+ * 256 bytes a chunk, trailers are checked, at most 8 KiB; both are dropped. It can stop and go on at every byte. */
 #ifndef PODVISOR_WIRE_HTTP1_CHUNKED_H
 #define PODVISOR_WIRE_HTTP1_CHUNKED_H
 

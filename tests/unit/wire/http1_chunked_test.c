@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,7 @@ static void every_line_ends_in_crlf(void **state)
 	REFUSES("5\nhello\r\n", "hexadecimal");
 	REFUSES("5\rhello", "does not end in CRLF");
 	REFUSES("5\r\r\nhello", "does not end in CRLF");
-	REFUSES("5;a\nhello", "control character in a chunk extension");
+	REFUSES("5;a\nhello", "no name and value");
 	REFUSES("5\r\nhello\n0\r\n\r\n", "does not end in CRLF");
 	REFUSES("5\r\nhelloX", "does not end in CRLF");
 	REFUSES("5\r\nhello\r0\r\n", "does not end in CRLF");
@@ -175,8 +176,18 @@ static void an_extension_of_256_bytes_is_skipped_and_a_longer_one_refused(void *
 	decodes_to(bytes, "ab", "");
 	memset(bytes + 2, 'x', HTTP1_CHUNK_EXTENSION_BYTES + 1);
 	strcpy(bytes + 3 + HTTP1_CHUNK_EXTENSION_BYTES, "\r\na\r\n0\r\n\r\n");
-	refused(bytes, strlen(bytes), "extension of more than 256");
-	REFUSES("1;a\0b\r\n", "control character");
+	refused(bytes, strlen(bytes), "extensions of more than 256");
+	memcpy(bytes, "1;a;", 4); /* together */
+	refused(bytes, strlen(bytes), "extensions of more than 256");
+	decodes_to("1;a;b=c;d=\"e; \\\"\t\\\\\xff\";f\r\na\r\n0;a=\"\"\r\n\r\nx", "a", "x");
+	static const char *const bad[] = {"", ";", "a;", "=b", "a=", "a=;b", "a =b", "a= b", " a", "a ", "a=b ",
+		"a=b\"c\"", "a=\"b", "a=\"b\"c", "a=\"b\" ", "a=\"\\", "a=\"b\n\"", "a(b)", "a=b=c", "a,b", "\xe9"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		snprintf(bytes, sizeof(bytes), "1;%s\r\na\r\n0\r\n\r\n", bad[i]);
+		refused(bytes, strlen(bytes), "no name and value");
+	}
+	REFUSES("1;a\0b\r\n", "no name and value");
+	REFUSES("1;a=\"\0\"\r\n", "no name and value");
 }
 
 static void trailers_are_checked_and_dropped(void **state)

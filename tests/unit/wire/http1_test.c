@@ -394,6 +394,10 @@ static void a_transfer_encoding_is_exactly_chunked_once_and_in_1_1(void **state)
 	REFUSES(POST("Transfer-Encoding: \"chunked\"\r\n"), "other than chunked");
 	REFUSES(POST("Transfer-Encoding:\r\n"), "other than chunked");
 	REFUSES(POST("Transfer-Encoding: \x0b\x63hunked\r\n"), "control character");
+	REFUSES(POST("Transfer-Encoding:\tchunked\r\n"), "a tab in the field Transfer-Encoding");
+	REFUSES(POST("transfer-encoding: chunked \t\r\n"), "a tab in the field Transfer-Encoding");
+	REFUSES(POST("Content-Length:\t5\r\n"), "a tab in the field Content-Length");
+	REFUSES_RESPONSE(&get, OK("Content-Length: 5\t\r\n"), "a tab in the field Content-Length");
 	REFUSES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "a Transfer-Encoding in HTTP/1.0");
 	REFUSES_RESPONSE(
 		&get, "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "a Transfer-Encoding in HTTP/1.0");
