@@ -64,6 +64,7 @@ struct streams {
 	uv_poll_t poll; /* of epoll: readable when any stream is ready */
 	uv_idle_t idle; /* runs while ready streams are left for the next round */
 	struct deadlines *deadlines;
+	struct heap heap;
 	void (*after)(void *ctx);
 	void *ctx;
 	struct list ready; /* can be read now, but their turn has not come */
@@ -97,6 +98,7 @@ struct streams *streams_new(struct loop *l, struct err *err)
 		free(h);
 		return NULL;
 	}
+	heap_init(&h->heap, h->deadlines);
 	uv_idle_init(&l->uv, &h->idle);
 	h->open_handles = 2;
 	h->poll.data = h->idle.data = h;
@@ -109,8 +111,10 @@ struct streams *streams_new(struct loop *l, struct err *err)
 
 static void bury(struct streams *h)
 {
-	LIST_EACH (node, &h->graves)
+	LIST_EACH (node, &h->graves) {
+		heap_freed(&h->heap, sizeof(struct stream));
 		free(LIST_ENTRY(node, struct stream, node));
+	}
 	list_init(&h->graves);
 }
 
@@ -130,6 +134,7 @@ void streams_free(struct streams *h)
 	bury(h);
 	h->after = NULL;
 	h->freed = true;
+	heap_fini(&h->heap);
 	deadlines_free(h->deadlines);
 	uv_close((uv_handle_t *)&h->poll, on_hub_closed);
 	uv_close((uv_handle_t *)&h->idle, on_hub_closed);
@@ -150,6 +155,11 @@ size_t streams_lingering(const struct streams *h)
 struct deadlines *streams_deadlines(struct streams *h)
 {
 	return h->deadlines;
+}
+
+struct heap *streams_heap(struct streams *h)
+{
+	return &h->heap;
 }
 
 static void on_idle(uv_idle_t *idle);
@@ -181,6 +191,12 @@ static struct extra *extra_of(struct stream *s)
 	return s->extra = x;
 }
 
+static void drop_queue(struct stream *s)
+{
+	heap_freed(&s->hub->heap, s->extra->queue.cap);
+	buf_fini(&s->extra->queue);
+}
+
 static void drop_extra(struct stream *s)
 {
 	struct extra *x = s->extra;
@@ -188,7 +204,7 @@ static void drop_extra(struct stream *s)
 		return;
 	deadline_clear(s->hub->deadlines, &x->deadline);
 	list_remove(&x->node);
-	buf_fini(&x->queue);
+	drop_queue(s);
 	if (x->resolving) {
 		uv_cancel((uv_req_t *)&x->resolving->request);
 		x->resolving->stream = NULL;
@@ -444,7 +460,7 @@ static void linger(struct stream *s, ms_t span)
 static void on_flushed(struct stream *s)
 {
 	if (s->flags & LINGERING) {
-		buf_fini(&s->extra->queue);
+		drop_queue(s);
 		linger(s, s->extra->linger_ms);
 	} else {
 		drop_extra(s);
@@ -462,7 +478,7 @@ static void flush(struct stream *s)
 	ssize_t sent = send_now(s, &rest, 1);
 	if (sent < 0) {
 		fail(s, (int)sent);
-		buf_fini(&x->queue);
+		drop_queue(s);
 		x->sent = 0;
 		if (s->flags & LINGERING)
 			stream_close(s);

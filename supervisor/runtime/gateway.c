@@ -39,11 +39,18 @@ static void tell_empty(struct gateways *g, size_t left)
 	loop_post(g->context->loop, &e);
 }
 
+void gateway_empty(struct gateways *g, struct buf *b)
+{
+	heap_freed(streams_heap(g->hub), b->cap);
+	buf_fini(b);
+}
+
 void gateway_sweep(struct gateways *g)
 {
 	LIST_EACH (node, &g->trash) {
 		struct gateway_corpse *c = LIST_ENTRY(node, struct gateway_corpse, node);
 		list_remove(node);
+		heap_freed(streams_heap(g->hub), sizeof(struct gateway_client)); /* the largest of them */
 		c->free(c);
 	}
 	gateway_access_flush(g);

@@ -59,7 +59,7 @@ static void update_reading(struct gateway_client *c)
 
 static void forget_request(struct gateway_client *c)
 {
-	buf_fini(&c->request);
+	gateway_empty(c->g, &c->request);
 	gateway_access_forget(&c->access);
 	c->route = NULL;
 	c->hold_until = 0;
@@ -89,8 +89,8 @@ static struct stream *depart(struct gateway_client *c)
 	list_remove(&c->waiting);
 	list_remove(&c->node);
 	deadline_clear(g->deadlines, &c->deadline);
-	buf_fini(&c->in);
-	buf_fini(&c->request);
+	gateway_empty(c->g, &c->in);
+	gateway_empty(c->g, &c->request);
 	gateway_access_forget(&c->access);
 	c->stream = NULL;
 	gateway_bury(g, &c->corpse, free_client);
@@ -570,7 +570,7 @@ static void proceed(struct gateway_client *c)
 		if (!c->stream)
 			return;
 		if (used == c->in.len)
-			buf_fini(&c->in);
+			gateway_empty(c->g, &c->in);
 		else
 			buf_consume(&c->in, used);
 	}

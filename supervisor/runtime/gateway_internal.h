@@ -170,6 +170,8 @@ struct gateway_upstream {
 ms_t gateway_now(const struct gateways *g);
 void gateway_bury(struct gateways *g, struct gateway_corpse *c, void (*free)(struct gateway_corpse *c));
 void gateway_sweep(struct gateways *g);
+/* Frees what the buffer holds; it may be used again. */
+void gateway_empty(struct gateways *g, struct buf *b);
 /* When the next WebSocket has to be closed that was not there when the slots were dealt. */
 ms_t gateway_late_slot(struct gateways *g);
 

@@ -543,8 +543,8 @@ void gateway_tunnel_begin(struct gateway_client *c, struct gateway_upstream *u, 
 	ssize_t queued = stream_write(t->client, parts, 2);
 	buf_clear(&g->out);
 	pass_early(t, &early);
-	buf_fini(&early);
-	buf_fini(&late);
+	gateway_empty(g, &early);
+	gateway_empty(g, &late);
 	if (queued > 0)
 		stream_read_stop(t->backend);
 	if (g->mode == GATEWAY_DRAINING)

@@ -48,7 +48,7 @@ struct stream *gateway_upstream_leave(struct gateway_upstream *u)
 	list_remove(&u->idle);
 	list_remove(&u->node);
 	deadline_clear(u->g->deadlines, &u->deadline);
-	buf_fini(&u->in);
+	gateway_empty(u->g, &u->in);
 	u->stream = NULL;
 	u->client = NULL;
 	gateway_bury(u->g, &u->corpse, free_upstream);
@@ -335,13 +335,13 @@ static void on_bytes(struct stream *s, char *bytes, size_t n)
 		n -= (size_t)len;
 	}
 	if (!u->in_body)
-		buf_fini(&u->in);
+		gateway_empty(u->g, &u->in);
 	else if (u->client->status == 101)
 		gateway_tunnel_begin(u->client, u, bytes, n);
 	else
 		take_body(u, bytes, n);
 	if (u->stream)
-		buf_fini(&u->in);
+		gateway_empty(u->g, &u->in);
 }
 
 /* ---- the end ---- */

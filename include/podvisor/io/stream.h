@@ -19,6 +19,7 @@
 #include "podvisor/base/span.h"
 #include "podvisor/io/address.h"
 #include "podvisor/io/deadline.h"
+#include "podvisor/io/heap.h"
 #include "podvisor/io/loop.h"
 
 #define STREAM_READ_BYTES 65536 /* the most that one call of bytes() brings */
@@ -53,6 +54,8 @@ void streams_after(struct streams *h, void (*after)(void *ctx), void *ctx);
 size_t streams_lingering(const struct streams *h);
 /* Shared with the streams' own, so that a part needs one timer only. */
 struct deadlines *streams_deadlines(struct streams *h);
+/* Told what the streams free; to be told what their owners free. */
+struct heap *streams_heap(struct streams *h);
 
 /* Takes a connected, non-blocking descriptor. Reading is off. NULL: out of
  * memory or of epoll watches; the descriptor is then still the caller's. */

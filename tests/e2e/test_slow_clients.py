@@ -1,0 +1,289 @@
+"""Clients that are slow, greedy or say nothing: podvisor's memory stays within what the limits allow, everything ends by
+the time-outs, others are served meanwhile, and afterwards the memory is given back. Figures are printed (pytest -s)."""
+import contextlib
+import resource
+import selectors
+import socket
+import threading
+import time
+
+import pytest
+
+import podvisor as library
+
+SCALE = 1 if library.SLOWER == 1 else 10  # under sanitizers and valgrind there are fewer of everything
+PATIENCE_S = 60 * library.SLOWER
+HEAD_LIMIT = 16 * 1024
+IDLE_BYTES = 2048  # a connection that holds nothing; podvisor's own part of it, generously
+SLACK_BYTES = 3 << 20  # what an allocator may keep, and tables that have grown
+LARGE = 8 << 20
+
+
+class Backend:
+    """Answers at once: /large with LARGE bytes, everything else with its path. held: /wait is answered when it is set."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.port = self.listener.getsockname()[1]
+        self.held = threading.Event()
+        self.answered, self.open = 0, 0
+        self.lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _count(self, opened=0, answered=0):
+        with self.lock:
+            self.open += opened
+            self.answered += answered
+
+    def _serve(self, connection):
+        self._count(opened=1)
+        with connection, contextlib.suppress(OSError):
+            data = b""
+            while True:
+                while b"\r\n\r\n" not in data:
+                    got = connection.recv(65536)
+                    if not got:
+                        raise OSError("the end")
+                    data += got
+                head, _, data = data.partition(b"\r\n\r\n")
+                path = head.split()[1]
+                if path == b"/wait":
+                    self.held.wait(PATIENCE_S)
+                body = bytes(LARGE) if path == b"/large" else path
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                self._count(answered=1)
+        self._count(opened=-1)
+
+    def close(self):
+        self.held.set()
+        self.listener.close()
+
+
+@pytest.fixture(autouse=True)
+def descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def backend():
+    one = Backend()
+    yield one
+    one.close()
+
+
+class Gateway:
+    """podvisor, and what its memory was when it had nothing to do."""
+
+    def __init__(self, podvisor, backend, **timeouts):
+        self.port = library.free_port()
+        timeouts = {key: f"{seconds * library.SLOWER:g}s" for key, seconds in timeouts.items()}
+        self.pod = podvisor({"gateway": {"listen": f"127.0.0.1:{self.port}", "timeouts": timeouts,
+                                         "routes": [{"path": "/", "to": f"127.0.0.1:{backend.port}"}],
+                                         "drain": {"lame_duck": "0s", "linger": "1s"}}})
+        self.pod.wait_log(msg="the gateway listens")
+        for _ in range(200):
+            self.ask()
+        self.before = self.memory()
+
+    def memory(self):
+        """Bytes that nobody shares."""
+        lines = open(f"/proc/{self.pod.pid}/smaps_rollup").read().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+
+    def growth(self):
+        return self.memory() - self.before
+
+    def connect(self, data=b""):
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        if data:
+            client.sendall(data)
+        return client
+
+    def ask(self):
+        """Another client's request, on a connection of its own."""
+        with self.connect(b"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
+            return read_all(client).endswith(b"/other")
+
+    def assert_others_are_served(self, count=100):
+        assert [self.ask() for _ in range(count)] == [True] * count
+
+    def assert_given_back(self, allowed=0):
+        """Within the patience, for ends of connections are noticed one after the other."""
+        library.wait_until("the memory is given back", lambda: self.growth() <= allowed + SLACK_BYTES, 30,
+                           lambda: f"{self.growth() >> 10} KiB more than before, {allowed + SLACK_BYTES >> 10} allowed")
+        return self.growth()
+
+
+def read_all(client):
+    data = b""
+    while got := client.recv(65536):
+        data += got
+    return data
+
+
+def ends_of(clients):
+    """Awaits the end of each; what it was told before, or None when its connection was reset."""
+    told = {client: b"" for client in clients}
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        until = time.monotonic() + PATIENCE_S
+        while selector.get_map():
+            assert time.monotonic() < until, f"{len(selector.get_map())} of {len(clients)} have not ended"
+            for key, _ in selector.select(1):
+                client = key.fileobj
+                try:
+                    got = client.recv(1 << 20)
+                except ConnectionError:
+                    got = told[client] = None
+                if got:
+                    told[client] += got
+                else:
+                    selector.unregister(client)
+                    client.close()
+    return list(told.values())
+
+
+def kib(number):
+    return f"{number >> 10:,} KiB"
+
+
+def test_ten_thousand_that_say_nothing_or_half_of_a_head(podvisor, backend):
+    count, half = 10_000 // SCALE, b"GET /half HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 400
+    gateway = Gateway(podvisor, backend, header=8)
+    clients = [gateway.connect(half if i % 2 else b"") for i in range(count)]
+    gateway.assert_others_are_served()
+    growth = gateway.growth()
+    assert growth <= count * IDLE_BYTES + count // 2 * 2 * len(half) + SLACK_BYTES, kib(growth)
+    told = ends_of(clients)
+    assert sum(text.startswith(b"HTTP/1.1 408 ") for text in told if text) == count // 2
+    assert sum(text == b"" for text in told) == count // 2
+    after = gateway.assert_given_back()
+    print(f"\n{count} half-open connections: {kib(growth)} ({growth // count} bytes each), {kib(after)} afterwards")
+    assert gateway.pod.stop() == 0
+
+
+def test_heads_that_come_byte_by_byte(podvisor, backend):
+    count = 400 // SCALE
+    gateway = Gateway(podvisor, backend, header=3)
+    clients, served, head = [gateway.connect() for _ in range(count)], 0, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 10_000
+    until = time.monotonic() + PATIENCE_S
+    for at in range(len(head)):
+        alive = [client for client in clients if say(client, head[at:at + 1])]
+        served += gateway.ask()
+        if not alive:
+            break
+        assert time.monotonic() < until, "they go on for ever"
+    growth = gateway.growth()
+    assert served == at + 1
+    assert growth <= count * (IDLE_BYTES + 1024) + SLACK_BYTES, kib(growth)
+    told = ends_of(clients)
+    assert all(text is None or text.startswith(b"HTTP/1.1 408 ") for text in told)
+    print(f"\n{count} heads byte by byte: {kib(growth)}; {served} others were served; {told.count(None)} resets")
+
+
+def say(client, data):
+    try:
+        client.sendall(data)
+    except OSError:
+        return False
+    return True
+
+
+def test_heads_of_64_mib(podvisor, backend):
+    gateway = Gateway(podvisor, backend)
+    told, most = [], 0
+
+    def talk():
+        piece = b"X: " + b"x" * 65531 + b"\r\n"
+        with gateway.connect(b"GET / HTTP/1.1\r\nHost: a\r\n") as client:
+            for _ in range((64 << 20) // len(piece)):
+                if not say(client, piece):
+                    break
+            with contextlib.suppress(ConnectionError):
+                told.append(client.recv(65536))
+
+    threads = [threading.Thread(target=talk) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert gateway.ask()
+        most = max(most, gateway.growth())
+    assert most <= len(threads) * 8 * HEAD_LIMIT + SLACK_BYTES, kib(most)
+    assert all(text.startswith(b"HTTP/1.1 431 ") for text in told if text)
+    print(f"\n8 heads of 64 MiB: {kib(most)}; {len(told)} were told so")
+
+
+def test_large_responses_that_are_not_read(podvisor, backend):
+    count = 300 // SCALE
+    gateway = Gateway(podvisor, backend, idle=4)
+    clients = [gateway.connect(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(count)]
+    gateway.assert_others_are_served()
+    growth = gateway.growth()
+    assert growth <= count * (IDLE_BYTES + 3 * 65536) + SLACK_BYTES, kib(growth)
+    library.wait_until("the backend is rid of them", lambda: backend.open <= 8, 60)
+    after = gateway.assert_given_back()
+    sizes = [len(text) for text in ends_of(clients) if text is not None]
+    assert all(size < LARGE for size in sizes), "one had it all"
+    print(f"\n{count} large responses that are not read: {kib(growth)} ({growth // count} bytes each), {kib(after)} afterwards")
+
+
+def test_large_responses_that_are_read_slowly_arrive_whole(podvisor, backend):
+    gateway = Gateway(podvisor, backend, idle=4)
+    clients = [gateway.connect(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") for _ in range(20)]
+    gateway.assert_others_are_served(20)
+    heads = [client.recv(4096) for client in clients]
+    assert all(head.startswith(b"HTTP/1.1 200 ") for head in heads)
+    for head, text in zip(heads, ends_of(clients)):
+        assert len((head + text).partition(b"\r\n\r\n")[2]) == LARGE
+    gateway.assert_given_back()
+
+
+def test_after_a_burst_idle_connections_hold_no_buffers(podvisor, backend):
+    count = 2000 // SCALE
+    gateway = Gateway(podvisor, backend)
+    head = b"GET /burst HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (HEAD_LIMIT - 100)
+    clients = [gateway.connect(head) for _ in range(count)]
+    gateway.assert_others_are_served(10)  # by then it has read what came before
+    burst = gateway.growth()
+    assert burst <= count * (IDLE_BYTES + 2 * HEAD_LIMIT) + SLACK_BYTES, kib(burst)
+    for client in clients:
+        client.sendall(b"\r\n\r\n")
+    for client in clients:
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    idle = gateway.assert_given_back(count * IDLE_BYTES)
+    for client in clients:
+        client.close()
+    after = gateway.assert_given_back()
+    print(f"\nheads of 16 KiB on {count} connections: {kib(burst)}; idle: {kib(idle)} ({idle // count} bytes each); {kib(after)} afterwards")
+
+
+def test_what_is_sent_ahead_of_its_turn_is_bounded(podvisor, backend):
+    count = 500 // SCALE
+    gateway = Gateway(podvisor, backend)
+    clients = [gateway.connect(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(count)]
+    for client in clients:
+        client.setblocking(False)
+    more = b"GET /ahead HTTP/1.1\r\nHost: a\r\n\r\n" * 8000
+    for client in clients:
+        with contextlib.suppress(BlockingIOError):
+            client.send(more)
+    gateway.assert_others_are_served(20)
+    growth = gateway.growth()
+    print(f"\n{count} clients that send ahead: {kib(growth)} ({growth // count} bytes each)")
+    assert growth <= count * (IDLE_BYTES + HEAD_LIMIT + 65536) + SLACK_BYTES, kib(growth)
+    for client in clients:
+        client.close()
+    backend.held.set()
+    gateway.assert_given_back()
