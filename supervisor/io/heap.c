@@ -4,9 +4,9 @@
 
 #include "podvisor/base/list.h"
 
-#define ENOUGH_FREED (512 * 1024) /* to look at all */
-#define ENOUGH_FREE  (1024 * 1024) /* unused in the heap, to give it back */
-#define KEPT_BYTES   (256 * 1024) /* at its end, for what comes next */
+#define ENOUGH_FREED (128 * 1024) /* to look at all */
+#define ENOUGH_FREE  (512 * 1024) /* unused in the heap, to give it back */
+#define KEPT_BYTES   (128 * 1024) /* at its end, for what comes next */
 #define AFTER_MS     1000
 
 static void on_due(struct deadline *d)

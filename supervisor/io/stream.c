@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ struct stream {
 	struct list node; /* in hub->ready, or in hub->graves when CLOSED */
 	struct extra *extra;
 	int fd;
+	uint32_t most; /* of one read */
 	uint16_t flags; /* enum flag */
 	int16_t error; /* negative errno of the first failure */
 };
@@ -70,7 +72,8 @@ struct streams {
 	struct list ready; /* can be read now, but their turn has not come */
 	struct list graves; /* freed when the round is over: its events may still name them */
 	struct list lingerers; /* by extra.node */
-	size_t lingering;
+	size_t open, lingering;
+	size_t enough; /* streams; more would leave no descriptors for others */
 	int epoll, open_handles;
 	bool in_round, freed;
 	char buffer[STREAM_READ_BYTES];
@@ -79,6 +82,14 @@ struct streams {
 /* ---- the hub ---- */
 
 static void on_ready(uv_poll_t *poll, int status, int events);
+
+static size_t enough_streams(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return (size_t)(limit.rlim_cur - limit.rlim_cur / 8);
+}
 
 struct streams *streams_new(struct loop *l, struct err *err)
 {
@@ -105,6 +116,7 @@ struct streams *streams_new(struct loop *l, struct err *err)
 	list_init(&h->ready);
 	list_init(&h->graves);
 	list_init(&h->lingerers);
+	h->enough = enough_streams();
 	uv_poll_start(&h->poll, UV_READABLE, on_ready);
 	return h;
 }
@@ -145,6 +157,11 @@ void streams_after(struct streams *h, void (*after)(void *ctx), void *ctx)
 {
 	h->after = after;
 	h->ctx = ctx;
+}
+
+bool streams_scarce(const struct streams *h)
+{
+	return h->open >= h->enough;
 }
 
 size_t streams_lingering(const struct streams *h)
@@ -193,7 +210,7 @@ static struct extra *extra_of(struct stream *s)
 
 static void drop_queue(struct stream *s)
 {
-	heap_freed(&s->hub->heap, s->extra->queue.cap);
+	heap_freed(&s->hub->heap, sizeof(struct extra) + s->extra->queue.cap);
 	buf_fini(&s->extra->queue);
 }
 
@@ -222,9 +239,17 @@ static struct stream *make(struct streams *h, const struct stream_ops *ops, void
 	struct stream *s = malloc(sizeof(*s));
 	if (!s)
 		return NULL;
-	*s = (struct stream){.hub = h, .ops = ops, .ctx = ctx, .fd = -1};
+	*s = (struct stream){.hub = h, .ops = ops, .ctx = ctx, .fd = -1, .most = STREAM_READ_BYTES};
 	list_init(&s->node);
+	h->open++;
 	return s;
+}
+
+static void unmake(struct stream *s)
+{
+	if (s)
+		s->hub->open--;
+	free(s);
 }
 
 /* Edge-triggered and for everything at once: one epoll_ctl in a stream's life. */
@@ -245,7 +270,7 @@ struct stream *stream_adopt(struct streams *h, int fd, const struct stream_ops *
 		s->flags |= LOCAL;
 	s->fd = fd;
 	if (watch(s) < 0) {
-		free(s);
+		unmake(s);
 		return NULL;
 	}
 	return s;
@@ -260,6 +285,7 @@ void stream_give(struct stream *s, const struct stream_ops *ops, void *ctx)
 {
 	s->ops = ops;
 	s->ctx = ctx;
+	s->most = STREAM_READ_BYTES;
 }
 
 void stream_close(struct stream *s)
@@ -268,6 +294,7 @@ void stream_close(struct stream *s)
 		return;
 	if (s->flags & LINGERING)
 		s->hub->lingering--;
+	s->hub->open--;
 	drop_extra(s);
 	list_remove(&s->node);
 	if (s->fd >= 0)
@@ -316,6 +343,11 @@ void stream_read_stop(struct stream *s)
 		list_remove(&s->node);
 }
 
+void stream_read_most(struct stream *s, size_t most)
+{
+	s->most = (uint32_t)most;
+}
+
 size_t stream_unread(const struct stream *s)
 {
 	int n = 0;
@@ -347,9 +379,10 @@ static void end(struct stream *s, int status)
 static void read_once(struct stream *s)
 {
 	struct streams *h = s->hub;
-	ssize_t n = recv(s->fd, h->buffer, sizeof(h->buffer), 0);
+	size_t most = s->most;
+	ssize_t n = recv(s->fd, h->buffer, most, 0);
 	if (n < 0 && errno == EINTR)
-		n = recv(s->fd, h->buffer, sizeof(h->buffer), 0);
+		n = recv(s->fd, h->buffer, most, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		s->flags &= (uint16_t)~READABLE;
 		return;
@@ -358,7 +391,7 @@ static void read_once(struct stream *s)
 		end(s, n == 0 ? 0 : -errno);
 		return;
 	}
-	if ((size_t)n < sizeof(h->buffer) && !(s->flags & (HUNG_UP | LOCAL)))
+	if ((size_t)n < most && !(s->flags & (HUNG_UP | LOCAL)))
 		s->flags &= (uint16_t)~READABLE;
 	if (!(s->flags & LINGERING))
 		s->ops->bytes(s, h->buffer, (size_t)n);
@@ -514,6 +547,7 @@ void stream_finish(struct stream *s, ms_t linger_ms)
 		return;
 	}
 	s->flags |= LINGERING;
+	s->most = STREAM_READ_BYTES;
 	s->hub->lingering++;
 	list_append(&s->hub->lingerers, &x->node);
 	x->linger_ms = linger_ms;
@@ -608,7 +642,7 @@ struct stream *stream_connect(
 {
 	struct stream *s = make(h, ops, ctx);
 	if (!s || !extra_of(s)) {
-		free(s);
+		unmake(s);
 		return NULL;
 	}
 	s->flags = CONNECTING;

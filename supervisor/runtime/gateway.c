@@ -45,6 +45,13 @@ void gateway_empty(struct gateways *g, struct buf *b)
 	buf_fini(b);
 }
 
+/* Connections that linger have ended for us, but still hold a descriptor. */
+static bool is_full(const struct gateways *g)
+{
+	size_t n = g->n_connections + streams_lingering(g->hub);
+	return (int64_t)n >= g->config->gateway.max_connections || streams_scarce(g->hub);
+}
+
 void gateway_sweep(struct gateways *g)
 {
 	LIST_EACH (node, &g->trash) {
@@ -54,7 +61,7 @@ void gateway_sweep(struct gateways *g)
 		c->free(c);
 	}
 	gateway_access_flush(g);
-	if (g->listener && (int64_t)g->n_connections < g->config->gateway.max_connections)
+	if (g->listener && !is_full(g))
 		listener_resume(g->listener);
 	if (g->mode != GATEWAY_DRAINING || g->told_empty || g->n_connections)
 		return;
@@ -74,7 +81,7 @@ static void on_accepted(void *ctx, int fd, const struct sockaddr_storage *peer, 
 {
 	struct gateways *g = ctx;
 	gateway_client_accept(g, fd, peer, peer_len);
-	if (g->listener && (int64_t)g->n_connections >= g->config->gateway.max_connections)
+	if (g->listener && is_full(g))
 		listener_pause(g->listener);
 }
 

@@ -8,6 +8,8 @@
 
 #define RETRY_FIRST_MS 50 /* after a refused connect; doubled each time */
 #define RETRY_MAX_MS   500
+#define AHEAD_BYTES    4096 /* read at once while a request is under way that needs no more bytes */
+#define HEAD_BYTES     16384 /* read at once of a head, which may have more behind it */
 
 static const struct stream_ops ops;
 
@@ -38,23 +40,29 @@ static void arm(struct gateway_client *c, ms_t span)
 	deadline_set(c->g->deadlines, &c->deadline, span > 0 ? gateway_now(c->g) + span : CLOCK_NEVER);
 }
 
-/* Bytes are wanted when they can be used, and when nothing waits, to see the client's end. */
+/* How many bytes are wanted at once: those that can be used, and when nothing waits, some to see the client's end. */
+static size_t wanted_bytes(const struct gateway_client *c)
+{
+	if (c->half_closed)
+		return 0;
+	if (c->phase == GATEWAY_IDLE || c->phase == GATEWAY_READING)
+		return HEAD_BYTES;
+	if (c->body_done)
+		return c->in.len ? 0 : AHEAD_BYTES;
+	bool flows = c->phase == GATEWAY_UNDER_WAY && !c->body_refused && c->upstream && c->in.len == 0 &&
+		     stream_queued(c->upstream->stream) == 0;
+	return flows ? STREAM_READ_BYTES : 0;
+}
+
 static void update_reading(struct gateway_client *c)
 {
-	bool want;
-	if (!c->stream)
-		return;
-	if (c->phase == GATEWAY_IDLE || c->phase == GATEWAY_READING)
-		want = true;
-	else if (c->body_done)
-		want = c->in.len == 0;
-	else
-		want = c->phase == GATEWAY_UNDER_WAY && !c->body_refused && c->upstream && c->in.len == 0 &&
-		       stream_queued(c->upstream->stream) == 0;
-	if (want && !c->half_closed)
+	size_t most = c->stream ? wanted_bytes(c) : 0;
+	if (most) {
+		stream_read_most(c->stream, most);
 		stream_read_start(c->stream);
-	else
+	} else if (c->stream) {
 		stream_read_stop(c->stream);
+	}
 }
 
 static void forget_request(struct gateway_client *c)
@@ -669,5 +677,5 @@ void gateway_client_accept(struct gateways *g, int fd, const struct sockaddr_sto
 	g->n_connections++;
 	++*gauge(c);
 	arm(c, g->mode == GATEWAY_DRAINING ? 1000 : config_of(c)->header_timeout);
-	stream_read_start(c->stream);
+	update_reading(c);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@ struct fixture {
 	struct listener *listener;
 	struct stream *served; /* the newest accepted one */
 	int accepted, ended, end_status, connected, connect_status, drained, rounds;
-	size_t bytes, largest_queue;
+	int reads;
+	size_t bytes, largest_queue, largest_read;
 	bool echo, finish_at_end;
 	char last[64];
 };
@@ -36,6 +38,8 @@ static void on_bytes(struct stream *s, char *bytes, size_t n)
 {
 	struct fixture *f = stream_context(s);
 	f->bytes += n;
+	f->reads++;
+	f->largest_read = n > f->largest_read ? n : f->largest_read;
 	snprintf(f->last, sizeof(f->last), "%.*s", (int)(n < 63 ? n : 63), bytes);
 	if (!f->echo)
 		return;
@@ -239,6 +243,57 @@ static void bytes_that_came_while_reading_was_off_are_not_forgotten(void **state
 	assert_int_equal(f->end_status, 0);
 }
 
+static void a_read_brings_no_more_than_was_asked_until_another_owner_comes(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[20000] = {0};
+	listen_at(f, "127.0.0.1:0");
+	int fd = connect_to(f);
+	await(f, &f->accepted, 1);
+	stream_read_stop(f->served);
+	stream_read_most(f->served, 4096);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	stream_read_start(f->served);
+	await(f, &f->reads, 5);
+	assert_int_equal(f->bytes, sizeof(bytes));
+	assert_int_equal(f->largest_read, 4096);
+	stream_read_stop(f->served);
+	stream_give(f->served, &ops, f);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	stream_read_start(f->served);
+	await(f, &f->reads, 6);
+	assert_int_equal(f->largest_read, sizeof(bytes));
+	close(fd);
+}
+
+static void many_streams_are_scarce_before_the_descriptors_are(void **state)
+{
+	enum { LIMIT = 64, ENOUGH = 56 };
+	struct fixture *f = *state;
+	struct rlimit before, limit;
+	struct stream *streams[ENOUGH];
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit = (struct rlimit){.rlim_cur = LIMIT, .rlim_max = before.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &limit);
+	struct streams *hub = streams_new(&f->loop, NULL);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_non_null(hub);
+	for (int i = 0; i < ENOUGH; i++) {
+		int pair[2];
+		assert_false(streams_scarce(hub));
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+		streams[i] = stream_adopt(hub, pair[0], &ops, f);
+		assert_non_null(streams[i]);
+		close(pair[1]);
+	}
+	assert_true(streams_scarce(hub));
+	stream_close(streams[0]);
+	assert_false(streams_scarce(hub));
+	for (int i = 1; i < ENOUGH; i++)
+		stream_close(streams[i]);
+	streams_free(hub);
+}
+
 static void a_reset_is_told_even_while_reading_is_off(void **state)
 {
 	struct fixture *f = *state;
@@ -407,6 +462,8 @@ int main(void)
 		TEST(finishing_delivers_what_was_written_although_bytes_are_unread),
 		TEST(a_peer_that_never_ends_is_closed_when_the_linger_time_is_over),
 		TEST(bytes_that_came_while_reading_was_off_are_not_forgotten),
+		TEST(a_read_brings_no_more_than_was_asked_until_another_owner_comes),
+		TEST(many_streams_are_scarce_before_the_descriptors_are),
 		TEST(a_reset_is_told_even_while_reading_is_off),
 		TEST(connecting_works_by_number_by_name_and_by_path),
 		TEST(a_refused_connect_is_told_from_the_loop),

@@ -50,6 +50,9 @@ struct streams *streams_new(struct loop *l, struct err *err);
 void streams_free(struct streams *h);
 /* after is called when a round of callbacks is over: the place to free what they left behind. */
 void streams_after(struct streams *h, void (*after)(void *ctx), void *ctx);
+/* No more streams should be adopted: they have seven eighths of the descriptors that the process may hold, and the rest
+ * is for what is needed to serve them, and for others. */
+bool streams_scarce(const struct streams *h);
 /* Streams that were finished and are not closed yet. */
 size_t streams_lingering(const struct streams *h);
 /* Shared with the streams' own, so that a part needs one timer only. */
@@ -66,12 +69,14 @@ struct stream *stream_connect(
 	struct streams *h, const struct address *to, ms_t timeout_ms, const struct stream_ops *ops, void *ctx);
 
 void *stream_context(const struct stream *s);
-/* Another owner from now on. */
+/* Another owner from now on, who reads as much at once as there is. */
 void stream_give(struct stream *s, const struct stream_ops *ops, void *ctx);
 
 /* Reading is off at first. Both may be called at any time, also twice. */
 void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
+/* One call of bytes() brings at most so many from now on, 1..STREAM_READ_BYTES, which it is at first. */
+void stream_read_most(struct stream *s, size_t most);
 /* Bytes that lie in the kernel, received and unread. */
 size_t stream_unread(const struct stream *s);
 
