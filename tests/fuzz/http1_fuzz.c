@@ -27,7 +27,8 @@ static bool same(struct span a, struct span b)
 /* Known and wanted differences:
  *  - llhttp has a list of methods: another one is replaced by GET for it;
  *  - a value's blanks at its end belong to it for llhttp;
- *  - a URL stands in its target, while our target is the path. */
+ *  - a URL stands in its target, while our target is the path;
+ *  - Proxy-Connection decides for it whether the connection is kept, so that is not compared. */
 static void check_with_oracle(const struct http1_head *head, struct span bytes, bool written)
 {
 	struct buf asked;
