@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "podvisor/base/buf.h"
+#include "podvisor/io/descriptors.h"
 
 #define OPTIONS_MAX       16
 #define OPTIONS_MAX_BYTES 65536
@@ -50,6 +51,7 @@ static void write_options(struct buf *text, const struct process_spec *spec, int
 	add_number(text, "--nice", spec->nice, spec->nice != PROCESS_INHERIT);
 	add_number(text, "--oom-score-adj", spec->oom_score_adj, spec->oom_score_adj != PROCESS_INHERIT);
 	add_number(text, "--rlimit-nofile", spec->open_files, spec->open_files >= 0);
+	add_number(text, "--soft-nofile", descriptors_given(), spec->open_files < 0 && descriptors_given() >= 0);
 	add_number(text, "--rlimit-core", spec->core_bytes, spec->core_bytes >= 0);
 	add_number(text, "--rlimit-cpu", spec->cpu_seconds, spec->cpu_seconds >= 0);
 	if (spec->terminal) {

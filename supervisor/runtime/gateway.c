@@ -7,8 +7,11 @@
 #include <sys/socket.h>
 
 #include "gateway_internal.h"
+#include "podvisor/io/descriptors.h"
 
 #define SCRATCH_MAX (64 * 1024)
+/* Beside a client's and a worker's for each connection: those of workers, checks, probes. */
+#define OTHER_DESCRIPTORS 1024
 
 ms_t gateway_now(const struct gateways *g)
 {
@@ -295,6 +298,8 @@ int gateways_new(struct gateways **out, const struct context *c, struct err *err
 	g->random.state = uv_hrtime();
 	buf_init(&g->out, GATEWAY_RESPONSE_HEAD_BYTES * 2);
 	buf_init(&g->scratch, SCRATCH_MAX);
+	if (g->config->gateway.present)
+		descriptors_want(2 * g->config->gateway.max_connections + OTHER_DESCRIPTORS);
 	g->hub = streams_new(c->loop, err);
 	int rc = g->hub ? 0 : -ENOMEM;
 	/* Views of the scratch are held while it is written on: it must not move. */

@@ -74,7 +74,11 @@ static int set_limit(int resource, int64_t soft, int64_t hard)
 
 static int set_open_files(const struct options *o)
 {
-	return set_limit(RLIMIT_NOFILE, o->open_files, o->open_files);
+	struct rlimit limit;
+	if (o->soft_files == OPTIONS_INHERIT || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return set_limit(RLIMIT_NOFILE, o->open_files, o->open_files);
+	limit.rlim_cur = (rlim_t)o->soft_files;
+	return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int set_core(const struct options *o)

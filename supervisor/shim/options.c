@@ -22,6 +22,7 @@ static const struct {
 	{"--nice", FORM_NUMBER, offsetof(struct options, nice)},
 	{"--oom-score-adj", FORM_NUMBER, offsetof(struct options, oom_score_adj)},
 	{"--rlimit-nofile", FORM_NUMBER, offsetof(struct options, open_files)},
+	{"--soft-nofile", FORM_NUMBER, offsetof(struct options, soft_files)},
 	{"--rlimit-core", FORM_NUMBER, offsetof(struct options, core_bytes)},
 	{"--rlimit-cpu", FORM_NUMBER, offsetof(struct options, cpu_seconds)},
 	{"--terminal", FORM_FLAG, offsetof(struct options, terminal)},

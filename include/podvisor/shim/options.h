@@ -23,6 +23,7 @@ struct options {
 	int64_t parent; /* podvisor's pid */
 	int64_t uid, gid, umask, nice, oom_score_adj;
 	int64_t open_files, core_bytes, cpu_seconds;
+	int64_t soft_files; /* the soft limit alone, below the hard one that is inherited */
 	gid_t groups[OPTIONS_GROUPS_MAX];
 	size_t n_groups;
 };
