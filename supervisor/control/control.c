@@ -390,10 +390,15 @@ static int listen_at(struct control *c, const char *listen, const char *socket_p
 	if (listen)
 		rc = server_listen(c->server, listen, err);
 	c->over_tcp = listen && rc == 0;
+	if (rc < 0)
+		err_prefix(err, "control.listen");
 	if (rc < 0 || !socket_path)
 		return rc;
 	snprintf(address, sizeof(address), "unix:%s", socket_path);
-	return server_listen(c->server, address, err);
+	rc = server_listen(c->server, address, err);
+	if (rc < 0)
+		err_prefix(err, "control.socket");
+	return rc;
 }
 
 static int start(struct control *c, const char *listen, const char *socket_path, struct err *err)
@@ -420,7 +425,6 @@ int control_new(struct control **out, struct loop *loop, const char *listen, con
 	buf_init(&c->body, SERVER_ANSWER_MAX);
 	int rc = start(c, listen, socket_path, err);
 	if (rc < 0) {
-		err_prefix(err, "control");
 		control_free(c);
 		return rc;
 	}

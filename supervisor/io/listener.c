@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -21,6 +23,8 @@ struct listener {
 	listener_accepted accepted;
 	void *ctx;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* to be removed at the end; "" */
+	dev_t device; /* of path, and its inode: another's socket may have taken its place */
+	ino_t inode;
 	char address[ADDRESS_TEXT];
 };
 
@@ -116,7 +120,7 @@ const char *listener_address(const struct listener *l)
 	return l->address;
 }
 
-/* A path whose owner has died without removing it refuses connections. */
+/* A path whose owner has died without removing it refuses connections. So does one that is no socket at all. */
 static bool is_abandoned(const struct address *a)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -125,6 +129,19 @@ static bool is_abandoned(const struct address *a)
 	bool refused = connect(fd, (const struct sockaddr *)&a->at, a->len) < 0 && errno == ECONNREFUSED;
 	close(fd);
 	return refused;
+}
+
+/* The path is taken, or was. */
+static int bind_again(int fd, const struct address *a)
+{
+	const char *path = ((const struct sockaddr_un *)&a->at)->sun_path;
+	struct stat st;
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	if (!is_abandoned(a))
+		return -EADDRINUSE;
+	unlink(path);
+	return bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 ? -errno : 0;
 }
 
 static int open_socket(const struct address *a)
@@ -144,13 +161,10 @@ static int open_socket(const struct address *a)
 
 static int bind_and_listen(int fd, const struct address *a, int backlog)
 {
-	const struct sockaddr *at = (const struct sockaddr *)&a->at;
-	int rc = bind(fd, at, a->len);
-	if (rc < 0 && errno == EADDRINUSE && at->sa_family == AF_UNIX && is_abandoned(a)) {
-		unlink(((const struct sockaddr_un *)at)->sun_path);
-		rc = bind(fd, at, a->len);
-	}
-	return rc < 0 || listen(fd, backlog) < 0 ? -errno : 0;
+	int rc = bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 ? -errno : 0;
+	if (rc == -EADDRINUSE && a->at.ss_family == AF_UNIX)
+		rc = bind_again(fd, a);
+	return rc < 0 ? rc : listen(fd, backlog) < 0 ? -errno : 0;
 }
 
 /* A host without IPv6 cannot listen on "::"; then every IPv4 address it is. */
@@ -178,6 +192,23 @@ static int open_listening(struct address *a, int backlog)
 	return rc < 0 ? rc : fd;
 }
 
+static void note_path(struct listener *l, const char *path)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return;
+	snprintf(l->path, sizeof(l->path), "%s", path);
+	l->device = st.st_dev;
+	l->inode = st.st_ino;
+}
+
+static void remove_path(const struct listener *l)
+{
+	struct stat st;
+	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+		unlink(l->path);
+}
+
 static void note_address(struct listener *l, const struct address *asked)
 {
 	struct sockaddr_storage at;
@@ -185,7 +216,31 @@ static void note_address(struct listener *l, const struct address *asked)
 	if (getsockname(l->fd, (struct sockaddr *)&at, &len) == 0)
 		address_print((struct sockaddr *)&at, len, l->address);
 	if (asked->at.ss_family == AF_UNIX)
-		memcpy(l->path, ((const struct sockaddr_un *)&asked->at)->sun_path, sizeof(l->path));
+		note_path(l, ((const struct sockaddr_un *)&asked->at)->sun_path);
+}
+
+/* What is wrong, and what helps. */
+static int tell(const char *text, int code, struct err *err)
+{
+	bool unix_path = strncmp(text, "unix:", 5) == 0;
+	const char *advice = NULL;
+	switch (code) {
+	case -EADDRINUSE:
+		advice = "stop what listens there, or choose another address";
+		break;
+	case -EADDRNOTAVAIL:
+		advice = "this host has no such address; 0.0.0.0 stands for all it has";
+		break;
+	case -EACCES:
+		advice = unix_path ? "its directory has to be writable" : "ports below 1024 want CAP_NET_BIND_SERVICE";
+		break;
+	case -ENOTSOCK:
+		return err_set(err, code, "cannot listen at %s: what is there is no socket, and is left alone", text);
+	default:
+		break;
+	}
+	return err_set(err, code, "cannot listen at %s: %s%s%s%s", text, strerror(-code), advice ? " (" : "",
+		advice ? advice : "", advice ? ")" : "");
 }
 
 int listener_new(struct listener **out, struct loop *loop, const char *text, int backlog, listener_accepted accepted,
@@ -206,7 +261,7 @@ int listener_new(struct listener **out, struct loop *loop, const char *text, int
 		if (l->fd >= 0)
 			close(l->fd);
 		free(l);
-		return err_set(err, rc, "cannot listen at %s: %s", text, strerror(-rc));
+		return tell(text, rc, err);
 	}
 	uv_timer_init(&loop->uv, &l->rest);
 	l->open_handles = 2;
@@ -233,7 +288,6 @@ void listener_free(struct listener *l)
 	l->freed = true;
 	uv_close((uv_handle_t *)&l->poll, on_closed);
 	uv_close((uv_handle_t *)&l->rest, on_closed);
-	if (l->path[0])
-		unlink(l->path);
+	remove_path(l);
 	close(l->fd);
 }

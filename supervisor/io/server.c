@@ -522,7 +522,7 @@ int server_listen(struct server *s, const char *address, struct err *err)
 	if (rc == 0)
 		s->n_listeners++;
 	else if (rc == -EADDRINUSE && l->via == SERVER_UNIX)
-		err_set(err, rc, "another podvisor answers at %s", address + 5);
+		err_set(err, rc, "another podvisor answers at %s (stop it, or choose another path)", address + 5);
 	return rc;
 }
 

@@ -606,13 +606,30 @@ def test_the_instance_is_the_host_s_name_unless_it_is_named(pods):
         assert pod.stop() == 0
 
 
-def test_what_hinders_the_start_is_no_defect(pods):
-    with Port() as port:
-        with socket.create_server(("127.0.0.1", port.number)):
-            pod = pods({**workers(one=[TREE]), "control": {"listen": f"127.0.0.1:{port.number}"}})
+def test_what_hinders_the_start_is_no_defect(pods, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    with Port() as port, socket.create_server(("127.0.0.1", port.number)):
+        taken = f"127.0.0.1:{port.number}"
+        for control, says in (
+                ({"listen": taken}, f"control.listen: cannot listen at {taken}: Address already in use (stop what listens there, "),
+                ({"listen": "192.0.2.1:9400"}, "control.listen: cannot listen at 192.0.2.1:9400: Cannot assign requested address ("),
+                ({"socket": str(precious)}, f"control.socket: cannot listen at unix:{precious}: what is there is no socket")):
+            pod = pods({**workers(one=[TREE]), "control": control})
             assert pod.wait() == 78
-    assert f"cannot listen at 127.0.0.1:{port.number}: Address already in use" in pod.tail()
-    assert not pod.find("one")
+            assert says in pod.tail() and not pod.find("one")
+    assert precious.read_text() == "kept"
+
+
+def test_two_of_them_do_not_share_a_socket(pods):
+    first = pods(workers(one=[TREE]))
+    first.log("one", "^ready$", own=False)
+    socket_path = str(first.path / "control.sock")
+    second = pods({**workers(two=[TREE]), "control": {"socket": socket_path}})
+    assert second.wait() == 78
+    assert f"control.socket: another podvisor answers at {socket_path} (stop it, or choose another path)" in second.tail()
+    assert first.ask("GET", "/livez").status == 200
+    assert first.stop() == 0
 
 
 def test_a_stop_while_workers_start_wait_and_back_off_is_clean(pods):

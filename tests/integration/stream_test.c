@@ -380,6 +380,42 @@ static void a_socket_that_was_left_behind_is_replaced_but_not_one_in_use(void **
 	rmdir(dir);
 }
 
+/* A mistaken path in a configuration must cost nobody a file: connect(2) refuses for those as well. */
+static void what_is_no_socket_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	char path[] = "/tmp/podvisor-stream-XXXXXX", at[64];
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, "precious", 8), 8);
+	snprintf(at, sizeof(at), "unix:%s", path);
+	struct err err = {0};
+	assert_int_equal(listener_new(&f->listener, &f->loop, at, 8, on_accepted, f, &err), -ENOTSOCK);
+	assert_null(f->listener);
+	assert_non_null(strstr(err.text, "is no socket"));
+	assert_int_equal(lseek(fd, 0, SEEK_END), 8);
+	assert_int_equal(access(path, F_OK), 0);
+	close(fd);
+	unlink(path);
+}
+
+static void a_socket_that_took_its_place_outlives_a_listener(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/podvisor-stream-XXXXXX", at[64];
+	assert_non_null(mkdtemp(dir));
+	snprintf(at, sizeof(at), "unix:%s/s", dir);
+	listen_at(f, at);
+	unlink(at + 5);
+	struct listener *first = f->listener;
+	listen_at(f, at);
+	listener_free(first);
+	assert_int_equal(access(at + 5, F_OK), 0);
+	listener_free(f->listener);
+	f->listener = NULL;
+	assert_int_equal(access(at + 5, F_OK), -1);
+	rmdir(dir);
+}
+
 static void addresses_that_are_none_are_refused(void **state)
 {
 	(void)state;
@@ -468,6 +504,8 @@ int main(void)
 		TEST(connecting_works_by_number_by_name_and_by_path),
 		TEST(a_refused_connect_is_told_from_the_loop),
 		TEST(a_socket_that_was_left_behind_is_replaced_but_not_one_in_use),
+		TEST(what_is_no_socket_is_left_alone),
+		TEST(a_socket_that_took_its_place_outlives_a_listener),
 		TEST(addresses_that_are_none_are_refused),
 		TEST(the_backlog_is_taken_before_the_listener_closes),
 		TEST(deadlines_fire_once_each_and_not_before_their_time),

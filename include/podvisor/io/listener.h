@@ -13,11 +13,12 @@ struct listener;
 typedef void (*listener_accepted)(void *ctx, int fd, const struct sockaddr_storage *peer, socklen_t peer_len);
 
 /* Listens at "host:port" (a number, "localhost", or "" and "*" for all addresses;
- * port 0: any) or "unix:PATH" (a socket that nobody answers at is replaced).
- * Fails with a sentence: -EINVAL, -EADDRINUSE, -EACCES, ... */
+ * port 0: any) or "unix:PATH" (a socket that nobody answers at is replaced; what is no
+ * socket is never touched: -ENOTSOCK). Fails with a sentence: -EINVAL, -EADDRINUSE, -EACCES, ... */
 int listener_new(struct listener **out, struct loop *l, const char *address, int backlog, listener_accepted accepted,
 	void *ctx, struct err *err) MUST_CHECK;
-/* Closes the socket and removes the path of a Unix one. NULL is fine. May be called from accepted. */
+/* Closes the socket and removes the path of a Unix one, if it is still its own. NULL is fine. May be called from
+ * accepted. */
 void listener_free(struct listener *l);
 
 /* Where it really listens: "127.0.0.1:43211". Borrowed. */
