@@ -11,8 +11,6 @@
 
 #include "podvisor/base/panic.h"
 #include "podvisor/base/signals.h"
-#include "podvisor/base/plain.h"
-#include "podvisor/base/utf8.h"
 #include "podvisor/cli/cli.h"
 #include "podvisor/cli/version.h"
 #include "podvisor/control/control.h"
@@ -31,6 +29,7 @@
 #include "podvisor/runtime/databases.h"
 #include "podvisor/runtime/gateway.h"
 #include "podvisor/runtime/inspections.h"
+#include "podvisor/runtime/last_words.h"
 #include "podvisor/runtime/logs.h"
 #include "podvisor/runtime/progress_queries.h"
 #include "podvisor/runtime/stop_commands.h"
@@ -272,6 +271,8 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 		rc = reload_apply(pod->world, config, loop_now(), err);
 		if (rc == 0)
 			logs_configure(pod->logs, &config->log);
+		if (rc == 0)
+			last_words_prepare(pod->world, loop_now());
 		tell_lines(pod, LOG_INFO, rc == 0 ? buf_str(out) : "");
 		loop_ask(&pod->loop);
 	}
@@ -490,16 +491,6 @@ static int open_control(struct pod *pod, const struct config *config, struct err
 	return control_new(&pod->control, &pod->loop, config->control.listen, pod->socket_path, &port, err);
 }
 
-/* Now, when somebody still looks, and not with the last words. */
-static void check_termination(struct pod *pod)
-{
-	const char *path = pod->world->config->shutdown.termination_log;
-	struct err err;
-	if (path && termination_check(path, &err) < 0)
-		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "termination-log",
-			"the termination log cannot be written: %s", err.text);
-}
-
 static int open_pod(struct pod *pod, struct config *config, struct err *err)
 {
 	uint64_t seed = 0;
@@ -545,36 +536,8 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 	if (!pod->config_path)
 		terminal_give_up();
 	open_signals(pod);
-	check_termination(pod);
+	last_words_prepare(pod->world, pod->started_at);
 	return open_control(pod, config, err);
-}
-
-/* A sentence that was cut to fit its field may end inside a character. */
-static void put_sentence(struct buf *out, const char *sentence)
-{
-	plain_put(out, (struct span){sentence, utf8_cut(sentence, strlen(sentence))});
-	buf_putc(out, '\n');
-}
-
-static void write_termination(struct pod *pod)
-{
-	const struct world *w = pod->world;
-	struct buf text;
-	struct err err;
-	buf_init(&text, 64 << 10);
-	if (w->death[0])
-		buf_printf(&text, "podvisor ended with code %d: ", w->exit_code);
-	put_sentence(&text, w->death[0] ? w->death : drain_ending(&w->drain));
-	if (w->drain.summary[0]) {
-		buf_puts(&text, "drain: ");
-		put_sentence(&text, w->drain.summary);
-	}
-	if (w->death_slot < w->n_workers && w->workers[w->death_slot].config)
-		logs_last_words(pod->logs, w->workers[w->death_slot].name, TERMINATION_MAX - text.len, &text);
-	const char *path = w->config->shutdown.termination_log;
-	if (path && termination_write(path, &text, &err) < 0)
-		logs_say(pod->logs, LOG_WARN, THING_POD, "", "the termination log was not written: %s", err.text);
-	buf_fini(&text);
 }
 
 /* False: something hangs in libuv's pool. */
@@ -619,11 +582,12 @@ static int supervise(const char *config_path, struct config *config)
 	int code = EXIT_NEVER_STARTED;
 	if (rc < 0) {
 		fprintf(stderr, "podvisor: %s\n", err.text);
+		last_words_of_a_start(config->shutdown.termination_log, err.text);
 	} else {
 		loop_ask(&pod->loop);
 		loop_run(&pod->loop);
 		logs_finish(pod->logs);
-		write_termination(pod);
+		last_words_write(pod->world, pod->logs);
 		code = pod->exit_code;
 	}
 	/* An orderly exit would wait for what hangs in a thread. */
@@ -650,6 +614,8 @@ static struct config *read_config(const char *path)
 		fputs(buf_str(&mistakes), stderr);
 	else if (!config)
 		fprintf(stderr, "podvisor: %s\n", err.text);
+	if (!config)
+		last_words_of_a_start(TERMINATION_KUBERNETES, mistakes.len ? buf_str(&mistakes) : err.text);
 	buf_fini(&mistakes);
 	return config;
 }
@@ -682,6 +648,7 @@ static void open_missing_stdio(void)
 static void end_at_once(const char *why)
 {
 	dprintf(STDERR_FILENO, "podvisor: %s\n", why);
+	last_words_of_a_panic(why);
 	_exit(EXIT_DEFECT);
 }
 

@@ -593,9 +593,58 @@ def test_a_termination_log_is_made_and_one_that_cannot_be_is_warned_of(pods, tmp
     assert pod.stop() == 0 and not pod.find(msg="termination log")
     assert made.read_text() == "podvisor ended in order\n"
     pod = pods({**workers(one=[TREE]), "shutdown": {"termination_log": "/proc/podvisor/last"}})
-    pod.log(msg="^the termination log cannot be written: /proc/podvisor/last: No such file or directory$", level="warn")
+    pod.log(msg="^no termination log: /proc/podvisor/last cannot be written: its directory is not there$", level="warn")
     pod.log("one", "^ready$", own=False)
     assert pod.stop() == 0
+    assert pod.find(msg="^the termination log was not written: /proc/podvisor/last cannot be written: its directory ")
+
+
+def test_a_reload_to_a_termination_log_that_cannot_be_written_warns_once(pods):
+    config = {**workers(one=[TREE]), "shutdown": {"termination_log": "/proc/podvisor/last"}}
+    pod = pods(workers(one=[TREE]))
+    pod.log("one", "^ready$", own=False)
+    pod.reload(config)
+    pod.log(msg="^no termination log: /proc/podvisor/last cannot be written", level="warn")
+    pod.reload({**config, "log": {"level": "debug"}})
+    pod.log(msg="^the configuration was read again$", count=2)
+    assert pod.stop() == 0 and len(pod.find(msg="^no termination log")) == 1
+
+
+def dev_of_its_own(then):
+    """In front of podvisor: /dev as a container has it."""
+    nodes = "; ".join(f"mknod -m 666 /dev/{name} c 1 {minor}" for name, minor in (("null", 3), ("zero", 5), ("urandom", 9)))
+    return ("unshare", "-m", "sh", "-c", f'mount -t tmpfs tmpfs /dev; mkdir -m 1777 /dev/shm; {nodes}; {then}; exec "$0" "$@"')
+
+
+@root_only
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_the_kubelet_s_termination_log_is_written_in_place_and_also_when_nothing_starts(pods, tmp_path):
+    kubelets = tmp_path / "kubelets"
+    kubelets.write_text("")
+    wrap = dev_of_its_own(f"touch /dev/termination-log; mount --bind {kubelets} /dev/termination-log")
+    usual = {"shutdown": {"termination_log": "/dev/termination-log"}}
+    pod = pods({**workers(api={"command": ["sh", "-c", "exit 3"], "critical": True, "restart": {"policy": "never"}}), **usual}, wrap=wrap)
+    assert pod.wait() == 3 and not pod.find(msg="termination log")
+    assert kubelets.read_text().startswith("podvisor ended with code 3: worker api exited with code 3")
+    pod = pods({"control": {"socket": "relative"}, **usual}, wrap=wrap)
+    assert pod.wait() == 78
+    assert kubelets.read_text().startswith(f"podvisor never started: {pod.file}:")
+    assert "control.socket" in kubelets.read_text()
+
+
+@root_only
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@pytest.mark.parametrize("host, level, says", [
+    (None, "info", "/dev/termination-log is made by Kubernetes alone"),
+    ("10.0.0.1", "warn", "/dev/termination-log is not there .*terminationMessagePath")])
+def test_a_default_that_nobody_made_is_told_by_where_podvisor_runs(pods, host, level, says):
+    env = {"KUBERNETES_SERVICE_HOST": host} if host else {}
+    pod = pods({**workers(one=["ls", "/dev"]), "shutdown": {"termination_log": "/dev/termination-log"}},
+               wrap=dev_of_its_own("unset KUBERNETES_SERVICE_HOST" if not host else ":"), env=env)
+    pod.log(msg=f"^no termination log: {says}", level=level)
+    pod.log("one", "^null$", own=False)
+    assert pod.stop() == 0
+    assert not pod.find("one", "termination-log", own=False) and not pod.find(msg="was not written")
 
 
 def test_the_instance_is_the_host_s_name_unless_it_is_named(pods):
@@ -618,6 +667,7 @@ def test_what_hinders_the_start_is_no_defect(pods, tmp_path):
             pod = pods({**workers(one=[TREE]), "control": control})
             assert pod.wait() == 78
             assert says in pod.tail() and not pod.find("one")
+            assert pod.termination.read_text().startswith(f"podvisor never started: {says}")
     assert precious.read_text() == "kept"
 
 
