@@ -263,10 +263,13 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	struct pod *pod = ctx;
 	if (!pod->config_path)
 		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
+	int rc = reload_allowed(pod->world, err);
+	if (rc < 0)
+		return rc;
 	struct config *config = configuration_read(pod->config_path, 0, out, err);
 	if (!config)
 		return err->code;
-	int rc = reload_preview(pod->world, config, out, err);
+	rc = reload_preview(pod->world, config, out, err);
 	if (rc == 0 && !dry_run) {
 		rc = reload_apply(pod->world, config, loop_now(), err);
 		if (rc == 0)

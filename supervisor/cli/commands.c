@@ -56,7 +56,7 @@ const struct command commands[COMMAND_COUNT] = {
 		"stop.timeout "
 		"10s -> 30s; restarts` is changed. Only what changed is restarted. Exit code 78, and nothing is "
 		"changed, "
-		"when the configuration is refused.",
+		"when the configuration is refused; 1 when podvisor stops.",
 		"`{\"changes\": [\"+ worker x\", ...], \"dry_run\": false}`; refused: `{\"error\": \"...\", "
 		"\"mistakes\": "
 		"[\"...\"]}`",

@@ -40,6 +40,15 @@ static int tell_reload(const struct options *o, json_t *answer)
 	return 0;
 }
 
+/* No mistake of the file's when podvisor stops. */
+static int code_of_refusal(const struct http_call *call)
+{
+	json_t *answer = supervisor_json(call);
+	int code = json_is_true(json_object_get(answer, "stopping")) ? 1 : EX_CONFIG;
+	json_decref(answer);
+	return call->status == 422 || call->status == 409 ? code : EX_SOFTWARE;
+}
+
 int steer_reload_run(const struct options *o)
 {
 	struct supervisor s;
@@ -49,7 +58,7 @@ int steer_reload_run(const struct options *o)
 	int code = supervisor_ask(&s, &call, SUPERVISOR_PATIENCE_MS);
 	if (code == 0 && call.status != 200) {
 		supervisor_tell_refusal(&s, &call);
-		code = call.status == 422 || call.status == 409 ? EX_CONFIG : EX_SOFTWARE;
+		code = code_of_refusal(&call);
 	} else if (code == 0) {
 		code = tell_reload(o, supervisor_json(&call));
 	}

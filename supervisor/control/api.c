@@ -252,10 +252,12 @@ void api_reload(const struct api_call *c)
 	bool dry_run = query_is_set(c->query, "dry_run");
 	buf_init(&lines, CHANGES_MAX);
 	int rc = c->port->reload(c->port->ctx, dry_run, &lines, &err);
-	if (rc == 0)
+	if (rc == -EBUSY)
+		answer_json(c->answer, 409, json_pack("{s:o,s:b}", "error", answer_string(err.text), "stopping", true));
+	else if (rc == 0)
 		answer_json(c->answer, 200, json_pack("{s:o,s:b}", "changes", lines_of(&lines), "dry_run", dry_run));
 	else
-		answer_json(c->answer, rc == -ENOTSUP || rc == -EBUSY ? 409 : 422,
+		answer_json(c->answer, rc == -ENOTSUP ? 409 : 422,
 			json_pack("{s:o,s:o}", "error", answer_string(err.text), "mistakes", lines_of(&lines)));
 	buf_fini(&lines);
 }

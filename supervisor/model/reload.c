@@ -92,12 +92,19 @@ static size_t count_instances(const struct config *config)
 	return n;
 }
 
+/* A worker that is gone leaves its slot to a new one; whatever the end still says of the old one would be said of that.
+ */
+int reload_allowed(const struct world *w, struct err *err)
+{
+	return w->drain.shutdown ? err_set(err, -EBUSY, "podvisor is stopping: the configuration is not read again")
+				 : 0;
+}
+
 /* Everything that can fail comes first: a reload is applied whole or not at all. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err)
 {
-	if (w->drain.shutdown)
-		return err_set(err, -EBUSY, "podvisor is stopping: the configuration is not read again");
-	int rc = check_reloadable(w->config, config, err);
+	int rc = reload_allowed(w, err);
+	rc = rc ? rc : check_reloadable(w->config, config, err);
 	if (rc < 0)
 		return rc;
 	if (world_reserve_workers(w, count_instances(config)) < 0)
@@ -206,7 +213,8 @@ static void preview_parts(const struct config *a, const struct config *b, struct
 
 int reload_preview(const struct world *w, const struct config *config, struct buf *out, struct err *err)
 {
-	int rc = check_reloadable(w->config, config, err);
+	int rc = reload_allowed(w, err);
+	rc = rc ? rc : check_reloadable(w->config, config, err);
 	if (rc < 0)
 		return rc;
 	preview_workers(w, config, out);

@@ -576,10 +576,15 @@ def test_what_comes_too_late_is_not_read_again(pods):
     pod.log("deaf", "^ready$", own=False)
     pod.kill(signal.SIGTERM)
     pod.log("deaf", "^stopping: podvisor")
+    says = "podvisor is stopping: the configuration is not read again"
     pod.reload({**config, **workers(other={"command": [TREE]})})
-    pod.log(msg="^reload refused, the old configuration goes on: podvisor is stopping")
-    done = subprocess.run([PODVISOR, "reload", "--socket", str(pod.path / "control.sock")], capture_output=True, text=True)
-    assert done.returncode == 78 and "podvisor is stopping: the configuration is not read again" in done.stderr
+    pod.log(msg=f"^reload refused, the old configuration goes on: {says}$", level="error")
+    pod.configure("{ not even read")
+    for more in [], ["--dry-run"]:
+        done = subprocess.run([PODVISOR, "reload", *more, "--socket", str(pod.path / "control.sock")], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, f"podvisor reload: {says}\n")
+    answer = pod.ask("POST", "/api/v1/reload")
+    assert answer.status == 409 and answer.json() == {"error": says, "stopping": True}
     assert not pod.find("other")
     pod.kill(signal.SIGTERM)
     pod.kill(signal.SIGTERM)

@@ -7,8 +7,11 @@
 #include "podvisor/base/err.h"
 #include "podvisor/model/world.h"
 
+/* Whether there can be one now: 0, or -EBUSY with a sentence once podvisor stops. To be asked before anything is read;
+ * reload_apply and reload_preview ask it themselves. */
+int reload_allowed(const struct world *w, struct err *err) MUST_CHECK;
 /* Another desired state. -ENOTSUP with a sentence when a part changed that cannot
- * change in a running podvisor (instance, control's addresses, log.buffer, volumes,
+ * change in a running podvisor (instance, control's addresses, volumes,
  * postgres, gateway); nothing is applied then. Holds config on success. */
 int reload_apply(struct world *w, struct config *config, ms_t now, struct err *err) MUST_CHECK;
 /* What reload_apply would do, one line for each thing, into out; nothing when there is nothing to do:

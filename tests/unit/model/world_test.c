@@ -309,6 +309,15 @@ static void a_reload_comes_too_late_when_podvisor_stops(void **state)
 	world_apply(w, &e, 50);
 	reload(w, WORKERS("\"b\":{\"command\":[\"z\"]}"), -EBUSY);
 	assert_int_equal(w->config->n_workers, 2);
+	struct config *config = parse(WORKERS("\"b\":{\"command\":[\"z\"]}"));
+	struct buf changes;
+	struct err err;
+	buf_init(&changes, 4096);
+	assert_int_equal(reload_preview(w, config, &changes, &err), -EBUSY);
+	assert_string_equal(err.text, "podvisor is stopping: the configuration is not read again");
+	assert_int_equal(changes.len, 0);
+	buf_fini(&changes);
+	config_release(config);
 	world_free(w);
 }
 
