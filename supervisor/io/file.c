@@ -70,7 +70,9 @@ static int read_kind(int fd, const struct stat *st, size_t max, ms_t patience, s
 	bool pipe = S_ISFIFO(st->st_mode);
 	if (S_ISDIR(st->st_mode))
 		return -EISDIR;
-	if (!S_ISREG(st->st_mode) && !(pipe && patience > 0))
+	if (pipe && patience == 0)
+		return -ESPIPE;
+	if (!S_ISREG(st->st_mode) && !pipe)
 		return -ENOTSUP;
 	return read_all(fd, max, pipe, now_ms() + patience, out);
 }
@@ -82,6 +84,8 @@ static int tell(const char *path, int code, size_t max, struct err *err)
 		return err_set(err, code, "%s: larger than %zu KiB", path, max >> 10);
 	case -ENOTSUP:
 		return err_set(err, code, "%s: not a regular file", path);
+	case -ESPIPE:
+		return err_set(err, code, "%s: a pipe, which is not read again", path);
 	case -ETIMEDOUT:
 		return err_set(err, code, "%s: a pipe that does not come to its end", path);
 	case -EINTR:

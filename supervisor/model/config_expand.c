@@ -82,6 +82,8 @@ static void put_variable(struct config_expand *x, const char *at, size_t n, stru
 		expand_into(x, fallback + 2, n - len - 2, out, depth + 1);
 		return;
 	}
+	if ((!value || !*value) && x->source->host && strcmp(name, "HOSTNAME") == 0)
+		value = x->source->host;
 	if (!value)
 		mistake(x,
 			"needs the environment variable %s, which is not set (${%s:-default} would give it a default)",

@@ -38,6 +38,7 @@ static const char intro[] =
 	"unset\n"
 	"or empty, `${file:/path}` by the contents of a file (without the newlines at its end), and `$$` is a dollar "
 	"sign.\n"
+	"`HOSTNAME` is the host's name where the environment has none.\n"
 	"A dollar sign before anything else is itself. Numbers, true and false may come out of a variable too: "
 	"`\"${N}\"`.\n"
 	"\n"

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,32 +82,35 @@ static void tell(const char *path, const struct config_report *report, struct bu
 		buf_printf(mistakes, "%s: and %zu more\n", path, report->more);
 }
 
-/* The pod's name in Kubernetes. */
-static int name_instance(struct config *config)
+static int name_instance(struct config *config, const char *host)
 {
-	char host[256] = "";
-	if (config->instance)
-		return 0;
-	if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
-		return 0;
-	config->instance = strdup(host);
-	return config->instance ? 0 : -ENOMEM;
+	if (!config->instance && host)
+		config->instance = strdup(host);
+	return config->instance || !host ? 0 : -ENOMEM;
+}
+
+static struct config *parse(const struct buf *text, const struct config_source *source, struct config_report *report)
+{
+	struct config *config = config_parse(buf_str(text), text->len, source, report);
+	if (!config || name_instance(config, source->host) == 0)
+		return config;
+	config_release(config);
+	return NULL;
 }
 
 struct config *configuration_check(const char *path, ms_t patience, struct config_report *report, struct err *err)
 {
 	struct buf text;
+	char host[256] = ""; /* the pod's name in Kubernetes */
 	report->count = report->more = 0;
 	struct outside outside = {patience};
 	if (file_read(path, CONFIGURATION_MAX_BYTES, patience, &text, err) < 0)
 		return NULL;
-	const struct config_source source = {.ctx = &outside, .variable = variable, .file = file, .zone = zone};
-	struct config *config = config_parse(buf_str(&text), text.len, &source, report);
+	bool named = gethostname(host, sizeof(host) - 1) == 0 && host[0];
+	const struct config_source source = {
+		.ctx = &outside, .variable = variable, .host = named ? host : NULL, .file = file, .zone = zone};
+	struct config *config = parse(&text, &source, report);
 	buf_fini(&text);
-	if (config && name_instance(config) < 0) {
-		config_release(config);
-		config = NULL;
-	}
 	if (!config)
 		sum_up(path, report, err);
 	return config;

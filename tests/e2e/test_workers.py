@@ -652,12 +652,28 @@ def test_a_default_that_nobody_made_is_told_by_where_podvisor_runs(pods, host, l
     assert not pod.find("one", "termination-log", own=False) and not pod.find(msg="was not written")
 
 
-def test_the_instance_is_the_host_s_name_unless_it_is_named(pods):
-    for config, name in ({}, socket.gethostname()), ({"instance": "blue"}, "blue"):
-        pod = pods({**workers(one=[TREE]), **config})
-        pod.log("one", "^ready$", own=False)
-        assert pod.ask("GET", "/api/v1/status").json()["instance"] == name
-        assert pod.stop() == 0
+@pytest.mark.parametrize("config, host, name", [
+    ({}, None, socket.gethostname()),
+    ({}, "other", socket.gethostname()),
+    ({"instance": "${HOSTNAME}"}, None, socket.gethostname()),  # shells do not export it
+    ({"instance": "${HOSTNAME}"}, "pod-7", "pod-7"),
+    ({"instance": "blue"}, None, "blue")])
+def test_the_instance_is_the_host_s_name_unless_it_is_named(pods, config, host, name):
+    wrap = ("env", f"HOSTNAME={host}") if host else ("env", "-u", "HOSTNAME")
+    pod = pods({**workers(one=[TREE]), **config}, wrap=wrap)
+    pod.log("one", "^ready$", own=False)
+    assert pod.ask("GET", "/api/v1/status").json()["instance"] == name
+    pod.reload({**workers(one=[TREE]), **config})
+    pod.log(msg="^the configuration was read again$")
+    assert pod.stop() == 0
+
+
+def test_a_configuration_from_a_pipe_is_read_once(pods):
+    pod = pods(workers(one=[TREE]), wrap=("bash", "-c", 'exec "$0" run -c - < <(cat podvisor.json)'))
+    pod.log("one", "^ready$", own=False)
+    pod.kill(signal.SIGHUP)
+    pod.log(msg="^reload refused, the old configuration goes on: /dev/stdin: a pipe, which is not read again$", level="error")
+    assert pod.stop() == 0
 
 
 def test_what_hinders_the_start_is_no_defect(pods, tmp_path):

@@ -12,7 +12,8 @@
 
 /* X(enumerator, letter or 0, word, value or NULL, what completes the value (see commands.h), what it does) */
 #define OPTIONS(X)                                                                                               \
-	X(OPTION_CONFIG, 'c', "config", "FILE", "@file", "the configuration (" OPTIONS_CONFIG_DEFAULT ")")       \
+	X(OPTION_CONFIG, 'c', "config", "FILE", "@file",                                                         \
+		"the configuration (" OPTIONS_CONFIG_DEFAULT "); - is standard input")                           \
 	X(OPTION_PRINT, 0, "print", NULL, NULL, "print the configuration, defaults filled in, secrets masked")   \
 	X(OPTION_SCHEMA, 0, "schema", NULL, NULL, "print the JSON Schema of the configuration, for editors")     \
 	X(OPTION_JSON, 0, "json", NULL, NULL, "JSON, for programs")                                              \

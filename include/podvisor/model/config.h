@@ -316,6 +316,8 @@ struct config_source {
 	void *ctx;
 	/* Value of an environment variable, NULL when unset. Borrowed. */
 	const char *(*variable)(void *ctx, const char *name);
+	const char *host; /* what ${HOSTNAME} is where the environment has none: shells do not export theirs; NULL:
+			     nothing */
 	/* Contents of the file of ${file:PATH}, malloc'ed, or NULL with a sentence in err that names the path. */
 	char *(*file)(void *ctx, const char *path, struct err *err);
 	/* Contents of the tz database's file of that name ("Europe/Berlin"), malloc'ed and len

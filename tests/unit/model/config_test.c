@@ -46,6 +46,13 @@ static char *file(void *ctx, const char *path, struct err *err)
 	return NULL;
 }
 
+static const char *no_variable(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return NULL;
+}
+
 static const struct config_source source = {.variable = variable, .file = file};
 
 /* In memory of exactly its size, so that a read past its end is seen. */
@@ -668,6 +675,40 @@ static void a_socket_s_path_fits_into_its_address(void **state)
 	snprintf(sentence, sizeof(sentence),
 		"\"%.90s...\" does not fit (expected an absolute path of at most 107 bytes)", path);
 	assert_one(text, "control.socket", sentence);
+}
+
+/* What counts is the path that comes out of a variable, not the one in the file. */
+static void a_path_is_measured_when_its_variables_are_replaced(void **state)
+{
+	(void)state;
+	char text[300], path[101] = "", sentence[300];
+	memset(path, 's', 100);
+	snprintf(text, sizeof(text), "{'control': {'socket': '/run/${UNSET:-%s}/s'}}", path);
+	snprintf(sentence, sizeof(sentence),
+		"\"/run/%.85s...\" does not fit (expected an absolute path of at most 107 bytes)", path);
+	config_release(must_parse(text));
+	snprintf(text, sizeof(text), "{'control': {'socket': '/run/${UNSET:-%s}/sk'}}", path);
+	assert_one(text, "control.socket", sentence);
+	snprintf(text, sizeof(text),
+		"{'gateway': {'listen': '127.0.0.1:1', 'routes': [{'path': '/', 'to': 'unix:/run/${UNSET:-%s}/sk'}]}}",
+		path);
+	snprintf(sentence, sizeof(sentence), "\"unix:/run/%.80s...\" does not fit (expected " TARGET ")", path);
+	assert_one(text, "gateway.routes[0].to", sentence);
+}
+
+static void the_host_s_name_stands_in_for_a_variable_that_shells_do_not_export(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *instance;
+	} cases[] = {{"{\"instance\": \"${HOSTNAME}\"}", "node-1"}, {"{\"instance\": \"${HOSTNAME:-mine}\"}", "mine"}};
+	const struct config_source bare = {.variable = no_variable, .host = "node-1"};
+	for (size_t i = 0; i < 2; i++) {
+		struct config *c = config_parse(cases[i].text, strlen(cases[i].text), &bare, &report);
+		assert_non_null(c);
+		assert_string_equal(c->instance, cases[i].instance);
+		config_release(c);
+	}
 }
 
 static void what_continues_a_line_is_a_word_or_a_pattern(void **state)
@@ -1442,6 +1483,8 @@ int main(void)
 		cmocka_unit_test(restart_with_names_others_that_are_there),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
 		cmocka_unit_test(a_socket_s_path_fits_into_its_address),
+		cmocka_unit_test(a_path_is_measured_when_its_variables_are_replaced),
+		cmocka_unit_test(the_host_s_name_stands_in_for_a_variable_that_shells_do_not_export),
 		cmocka_unit_test(what_continues_a_line_is_a_word_or_a_pattern),
 		cmocka_unit_test(variables_files_and_dollars_are_replaced),
 		cmocka_unit_test(what_cannot_be_replaced_is_named),
