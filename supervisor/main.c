@@ -474,7 +474,22 @@ static int open_parts(struct pod *pod, struct err *err)
 	return rc ? rc : usage_new(&pod->usage, &pod->context, err);
 }
 
-static int open_control(struct pod *pod, const struct config *config, struct err *err)
+/* Where the commands find podvisor. Without any place, what comes over TCP goes on: probes, metrics, API. */
+static int choose_socket(struct pod *pod, const struct config_control *config, struct err *err)
+{
+	int rc = runtime_dir_choose(config->socket, pod->socket_path, sizeof(pod->socket_path), err);
+	if (rc < 0 && !config->listen)
+		return rc;
+	if (rc < 0)
+		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "socket",
+			"the commands of podvisor find no socket, and exec probes fail: %s", err->text);
+	else if (strcmp(pod->socket_path, config->socket) != 0)
+		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "socket",
+			"%s cannot be written; the control socket is %s", config->socket, pod->socket_path);
+	return 0;
+}
+
+static int open_control(struct pod *pod, const struct config_control *config, struct err *err)
 {
 	const struct control_port port = {.ctx = pod,
 		.snapshot = take_snapshot,
@@ -483,15 +498,10 @@ static int open_control(struct pod *pod, const struct config *config, struct err
 		.post = post,
 		.measure = measure,
 		.version = version_text()};
-	if (!pod->config_path)
-		return 0;
-	int rc = runtime_dir_choose(config->control.socket, pod->socket_path, sizeof(pod->socket_path), err);
-	if (rc < 0)
-		return rc;
-	if (strcmp(pod->socket_path, config->control.socket) != 0)
-		journal_add(&pod->world->journal, loop_now(), LOG_WARN, THING_POD, "", "socket",
-			"%s cannot be written; the control socket is %s", config->control.socket, pod->socket_path);
-	return control_new(&pod->control, &pod->loop, config->control.listen, pod->socket_path, &port, err);
+	int rc = choose_socket(pod, config, err);
+	return rc < 0 ? rc
+		      : control_new(&pod->control, &pod->loop, config->listen,
+				pod->socket_path[0] ? pod->socket_path : NULL, &port, err);
 }
 
 static int open_pod(struct pod *pod, struct config *config, struct err *err)
@@ -540,7 +550,7 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		terminal_give_up();
 	open_signals(pod);
 	last_words_prepare(pod->world, pod->started_at);
-	return open_control(pod, config, err);
+	return pod->config_path ? open_control(pod, &config->control, err) : 0;
 }
 
 /* False: something hangs in libuv's pool. */

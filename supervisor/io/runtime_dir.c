@@ -61,7 +61,8 @@ int runtime_dir_choose(const char *configured, char *out, size_t size, struct er
 		}
 	}
 	return err_set(err, -EACCES,
-		"no directory for the control socket can be written (%s, $XDG_RUNTIME_DIR, /dev/shm, /tmp)",
+		"control.socket: no directory for it can be written: %s, $XDG_RUNTIME_DIR, /dev/shm, /tmp (an emptyDir "
+		"at one of them is enough)",
 		configured);
 }
 

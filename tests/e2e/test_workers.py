@@ -1,5 +1,6 @@
 """The process supervisor: order, readiness, restarts, stops, and nothing left behind."""
 import datetime
+import http.client
 import http.server
 import os
 import pathlib
@@ -14,8 +15,9 @@ import time
 
 import pytest
 
+from podvisor import exchange
 from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, assert_early_stops_are_obeyed,
-                        await_true, built, end_many_at_once, fields_of, gate, pods, root_only, workers, zombies_of)
+                        await_true, built, end_many_at_once, fields_of, gate, has_signal, pods, root_only, workers, zombies_of)
 
 pytestmark = built
 
@@ -690,6 +692,24 @@ def test_what_hinders_the_start_is_no_defect(pods, tmp_path):
             assert says in pod.tail() and not pod.find("one")
             assert pod.termination.read_text().startswith(f"podvisor never started: {says}")
     assert precious.read_text() == "kept"
+
+
+@root_only
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_without_any_place_for_the_socket_what_comes_over_tcp_goes_on(pods):
+    spoil = "; ".join(f"mkdir -p {dir}/podvisor-0; mount -t tmpfs -o mode=0777 tmpfs {dir}/podvisor-0" for dir in ("/dev/shm", "/tmp"))
+    wrap = ("unshare", "-m", "sh", "-c", f'{spoil}; unset XDG_RUNTIME_DIR; exec "$0" "$@"')
+    says = "control.socket: no directory for it can be written: /proc/nothing/control.sock, "
+    with Port() as port:
+        control = {"listen": f"127.0.0.1:{port.number}", "socket": "/proc/nothing/control.sock"}
+        pod = pods({**workers(one=[TREE]), "control": control}, wrap=wrap)
+        pod.log(msg=f"^the commands of podvisor find no socket, and exec probes fail: {says}", level="warn")
+        pod.log("one", "^ready$", own=False)
+        assert exchange(http.client.HTTPConnection("127.0.0.1", port.number, DEADLINE_S), "GET", "/livez").status == 200
+        assert pod.stop() == 0
+    pod = pods({**workers(one=[TREE]), "control": {**control, "listen": "none"}}, wrap=wrap)
+    assert pod.wait() == 78
+    assert says in pod.tail() and not pod.find("one")
 
 
 def test_two_of_them_do_not_share_a_socket(pods):
