@@ -47,15 +47,34 @@ static void note_why(struct drain *d, const struct event *e, const char *otherwi
 	snprintf(d->why, sizeof(d->why), "%s", e->text[0] ? e->text : otherwise);
 }
 
+/* What made it faster stands behind what began it. */
+static void note_haste(struct drain *d, const char *what)
+{
+	size_t n = strlen(d->why);
+	snprintf(d->why + n, sizeof(d->why) - n, "; then %s", what);
+}
+
+static void note_signals(struct drain *d, int before, struct turn *t)
+{
+	if (before < 3 && d->signals >= 3) {
+		note_haste(d, "a third signal");
+		journal_add(t->journal, t->now, LOG_WARN, THING_POD, "", "hurried",
+			"a third signal: everything that still runs is killed");
+	} else if (before < 2 && d->signals == 2) {
+		note_haste(d, "a second signal");
+		journal_add(t->journal, t->now, LOG_WARN, THING_POD, "", "hurried",
+			"a second signal: what remains of the drain is skipped");
+	}
+}
+
 static void on_shutdown(struct drain *d, const struct event *e, struct turn *t)
 {
+	int before = d->signals;
 	if (e->count > d->signals)
 		d->signals = e->count;
 	if (!d->shutdown)
 		note_why(d, e, "podvisor was asked to stop");
-	if (d->signals == 2 && !d->hurried)
-		journal_add(t->journal, t->now, LOG_WARN, THING_POD, "", "hurried",
-			"a second signal: what remains of the drain is skipped");
+	note_signals(d, before, t);
 	d->asked = d->shutdown = true;
 	d->hurried = d->signals >= 2;
 }
@@ -324,6 +343,7 @@ static void enforce_deadline(struct drain *d, struct turn *t)
 	}
 	d->signals = 3;
 	d->hurried = d->overdue = true;
+	note_haste(d, "shutdown.deadline was nearly over");
 	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "overdue",
 		"shutdown.deadline is nearly over: everything that still runs is killed");
 }

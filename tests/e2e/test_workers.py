@@ -556,6 +556,18 @@ def test_the_deadline_of_the_whole_stop_beats_a_worker_s_own_timeout(pods):
     pod.assert_nothing_left()
 
 
+def test_who_ended_podvisor_is_told_also_when_others_had_to_be_killed(pods):
+    pod = pods({**workers(api={"command": ["sh", "-c", "while ! test -e fall; do sleep 0.05; done; exit 3"],
+                               "critical": True, "restart": {"policy": "never"}},
+                          deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}}), "shutdown": {"deadline": "2s"}})
+    pod.log("deaf", "^ready$", own=False)
+    (pod.path / "fall").touch()
+    assert pod.wait() == 3
+    first, second, *_ = pod.termination.read_text().splitlines()
+    assert first.startswith("podvisor ended with code 3: worker api exited with code 3")
+    assert second == "what still ran was killed: shutdown.deadline is nearly over"
+
+
 def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
     pod = pods({**workers(deaf={"command": [TREE, "deaf", "session"], "stop": {"timeout": "1h"}}),
                 "shutdown": {"deadline": "2h"}})
@@ -564,9 +576,11 @@ def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
     pod.log("deaf", "^stopping: podvisor")
     pod.kill(signal.SIGINT)
     pod.log(msg="^a second signal")
+    assert pod.ask("GET", "/api/v1/status").json()["drain"]["why"] == "SIGTERM; then a second signal"
     assert not pod.find("deaf", "SIGKILL")
     pod.kill(signal.SIGTERM)
     assert pod.wait() == 0
+    assert pod.find(msg="^a third signal: everything that still runs is killed$", level="warn")
     assert pod.find("deaf", "SIGKILL to everything it started: a third signal")
     assert pod.termination.read_bytes().startswith(b"podvisor ended at once: a third signal asked for it")
     pod.assert_nothing_left()

@@ -49,7 +49,7 @@ struct drain {
 	int listen_failures; /* in a row */
 	ms_t listen_again_at; /* after a failure */
 	bool hurried; /* a second signal came, or the budget is over: nothing is waited for any more */
-	char why[160];
+	char why[240]; /* what began it, and what made it faster: "SIGTERM; then a second signal" */
 	char summary[160]; /* how the connections ended: the gateway's words, "" before */
 };
 

@@ -202,6 +202,27 @@ static void a_second_signal_skips_what_remains_of_the_lame_duck_and_the_drain(vo
 	assert_int_equal(planned(s, EFFECT_GATEWAY_DRAIN)->value, 0);
 	assert_int_equal(told(s, "hurried"), 1);
 	assert_int_equal(s->d.signals, 2);
+	assert_string_equal(s->d.why, "podvisor was asked to stop; then a second signal");
+	assert_null(drain_haste(&s->d));
+	assert_string_equal(drain_ending(&s->d),
+		"podvisor ended in order, without what remained of the drain: a second signal asked for it");
+}
+
+static void each_signal_is_told_once_and_the_third_kills(void **state)
+{
+	struct stage *s = *state;
+	listens(s);
+	for (int i = 1; i <= 5; i++)
+		happens(s, EVENT_ASKED_SHUTDOWN, i);
+	assert_int_equal(told(s, "hurried"), 2);
+	assert_string_equal(s->d.why, "podvisor was asked to stop; then a second signal; then a third signal");
+	assert_string_equal(drain_haste(&s->d), "a third signal asked for it");
+	assert_string_equal(drain_ending(&s->d),
+		"podvisor ended at once: a third signal asked for it, and what still ran was killed");
+	s->busy = true;
+	at(s, 60000);
+	assert_int_equal(told(s, "overdue"), 0);
+	assert_string_equal(drain_haste(&s->d), "a third signal asked for it");
 }
 
 static void a_second_signal_ends_draining_too(void **state)
@@ -314,6 +335,7 @@ static void what_still_runs_at_the_deadline_is_killed(void **state)
 	assert_int_equal(s->d.signals, 3);
 	assert_string_equal(drain_haste(&s->d), "shutdown.deadline is nearly over");
 	assert_non_null(strstr(drain_ending(&s->d), "shutdown.deadline was nearly over"));
+	assert_string_equal(s->d.why, "podvisor was asked to stop; then shutdown.deadline was nearly over");
 	assert_int_equal(told(s, "overdue"), 1);
 	at(s, 55500);
 	assert_int_equal(told(s, "overdue"), 1);
@@ -474,6 +496,7 @@ int main(void)
 		TEST(without_a_gateway_the_workers_stop_at_once),
 		TEST(a_gateway_that_does_not_listen_is_not_waited_for),
 		TEST(a_second_signal_skips_what_remains_of_the_lame_duck_and_the_drain),
+		TEST(each_signal_is_told_once_and_the_third_kills),
 		TEST(a_second_signal_ends_draining_too),
 		TEST(a_drain_through_the_api_drains_and_stays),
 		TEST(undrain_takes_a_lame_duck_back),
