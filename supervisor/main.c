@@ -19,6 +19,7 @@
 #include "podvisor/io/process.h"
 #include "podvisor/io/reaper.h"
 #include "podvisor/io/runtime_dir.h"
+#include "podvisor/io/signal_watch.h"
 #include "podvisor/io/terminal.h"
 #include "podvisor/model/reconcile.h"
 #include "podvisor/model/reload.h"
@@ -27,6 +28,8 @@
 #include "podvisor/runtime/checks.h"
 #include "podvisor/runtime/configuration.h"
 #include "podvisor/runtime/databases.h"
+#include "podvisor/runtime/forwarding.h"
+#include "podvisor/runtime/full_state.h"
 #include "podvisor/runtime/gateway.h"
 #include "podvisor/runtime/inspections.h"
 #include "podvisor/runtime/last_words.h"
@@ -40,19 +43,12 @@
 
 enum { EXIT_DEFECT = 70, EXIT_NEVER_STARTED = 78 };
 
-#define BIT(signum) (1ULL << ((signum)-1))
-
 #define LEAVE_MS (PROCESS_ANSWER_MS + 1000)
 
-/* With a configuration. */
+/* With a configuration; run -- COMMAND passes on what can be. */
+#define BIT SIGNAL_WATCH_BIT
 #define SUPERVISOR_SIGNALS \
 	(BIT(SIGTERM) | BIT(SIGINT) | BIT(SIGHUP) | BIT(SIGQUIT) | BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
-
-/* run -- COMMAND passes on what can be, and stays away from the faults of its own, from SIGCHLD, and from SIGPIPE,
- * which a write of its own may cause. */
-#define KEPT_SIGNALS                                                                                          \
-	(BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV) | BIT(SIGSYS) | \
-		BIT(SIGKILL) | BIT(SIGSTOP) | BIT(SIGCHLD) | BIT(SIGPIPE))
 
 struct pod {
 	struct loop loop;
@@ -76,8 +72,8 @@ struct pod {
 	struct cgroup cgroup;
 	bool has_cgroup;
 	struct control *control;
-	uv_signal_t signals[_NSIG];
-	uint64_t early; /* signals that came before there was a command to take them */
+	struct signal_watch signals;
+	struct forwarding forwarding;
 	const char *config_path; /* NULL: run -- COMMAND */
 	char shim_path[PATH_MAX], socket_path[108];
 	ms_t started_at;
@@ -85,32 +81,15 @@ struct pod {
 	ms_t leave_by; /* the world has ended; until then for what it knows nothing of. 0: it has not */
 };
 
-/* ---- run -- COMMAND ---- */
+/* ---- starting ---- */
 
-static bool stops_a_job(int signum)
+static void spawn(struct pod *pod, const struct effect *e)
 {
-	return signum == SIGTSTP || signum == SIGTTIN || signum == SIGTTOU;
-}
-
-/* Every signal as it is; the answer is the command's. It leads a session of its own, where the kernel does not let a
- * terminal's stop signals stop it (an orphaned process group): SIGSTOP does, and podvisor stops with it, so that the
- * shell that started both sees its job stopped. */
-static void pass_on(struct pod *pod, int signum)
-{
-	if (!workers_forward(pod->workers, stops_a_job(signum) ? SIGSTOP : signum))
-		pod->early |= BIT(signum);
-	else if (stops_a_job(signum))
-		raise(SIGSTOP);
-}
-
-/* No mount is to stay busy on podvisor's account. */
-static void command_spawned(struct pod *pod)
-{
-	uint64_t early = pod->early;
-	pod->early = 0;
-	for (int signum = 1; signum < _NSIG; signum++)
-		if (early & BIT(signum))
-			pass_on(pod, signum);
+	workers_do(pod->workers, e);
+	if (pod->config_path)
+		return;
+	forwarding_begin(&pod->forwarding, pod->workers);
+	/* No mount is to stay busy on podvisor's account. */
 	if (chdir("/") < 0)
 		return;
 }
@@ -139,9 +118,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 {
 	switch (e->kind) {
 	case EFFECT_WORKER_SPAWN:
-		workers_do(pod->workers, e);
-		if (!pod->config_path)
-			command_spawned(pod);
+		spawn(pod, e);
 		break;
 	case EFFECT_WORKER_SIGNAL:
 	case EFFECT_WORKER_KILL:
@@ -371,39 +348,11 @@ static const char *command_said(void *ctx, const char *name, uint64_t run)
 
 /* ---- signals ---- */
 
-static void tell_running(
-	struct pod *pod, enum thing thing, const char *name, const char *state, int pid, const char *reason)
+static void on_signal(void *ctx, int signum)
 {
-	char process[32] = "";
-	if (pid > 0)
-		snprintf(process, sizeof(process), ", pid %d", pid);
-	logs_say(pod->logs, LOG_WARN, thing, name, "state: %s%s: %s", state, process, reason);
-}
-
-static void tell_state(struct pod *pod)
-{
-	const struct world *w = pod->world;
-	logs_say(pod->logs, LOG_WARN, THING_POD, "", "state: drain %s", drain_state_name(w->drain.state));
-	for (size_t i = 0; i < w->n_workers; i++)
-		if (w->workers[i].config)
-			tell_running(pod, THING_WORKER, w->workers[i].name, worker_state_name(w->workers[i].state),
-				w->workers[i].pid, w->workers[i].reason);
-	for (size_t i = 0; i < w->n_databases; i++)
-		logs_say(pod->logs, LOG_WARN, THING_POSTGRES, w->databases[i].config->name, "state: %s: %s",
-			database_state_name(w->databases[i].state), w->databases[i].text);
-	for (size_t i = 0; i < w->n_browsers; i++)
-		tell_running(pod, THING_BROWSER, w->browsers[i].config->name, browser_state_name(w->browsers[i].state),
-			w->browsers[i].pid, w->browsers[i].reason);
-	for (size_t i = 0; i < w->n_volumes; i++)
-		logs_say(pod->logs, LOG_WARN, THING_VOLUME, w->volumes[i].config->name, "state: %s",
-			volume_state_name(w->volumes[i].state));
-}
-
-static void on_signal(uv_signal_t *handle, int signum)
-{
-	struct pod *pod = handle->data;
+	struct pod *pod = ctx;
 	if (!pod->config_path) {
-		pass_on(pod, signum);
+		forwarding_pass(&pod->forwarding, pod->workers, signum);
 	} else if (signum == SIGTERM || signum == SIGINT) {
 		struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = ++pod->terms};
 		snprintf(e.text, sizeof(e.text), "%s", signals_name(signum));
@@ -411,51 +360,8 @@ static void on_signal(uv_signal_t *handle, int signum)
 	} else if (signum == SIGHUP) {
 		reload_and_tell(pod);
 	} else if (signum == SIGQUIT) {
-		tell_state(pod);
+		full_state_tell(pod->world, pod->logs);
 	}
-}
-
-/* All that anybody may want to pass on. */
-static void hold_signals(void)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	for (int signum = 1; signum < _NSIG; signum++)
-		if (!(KEPT_SIGNALS & BIT(signum)))
-			sigaddset(&set, signum);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-/* From here on those are taken that came since main began, and those that whoever started podvisor had blocked. The
- * reaper reads SIGCHLD from a descriptor, which wants it blocked. */
-static void release_signals(void)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
-static void open_signals(struct pod *pod)
-{
-	uint64_t wanted = pod->config_path ? SUPERVISOR_SIGNALS : ~KEPT_SIGNALS;
-	signal(SIGPIPE, SIG_IGN);
-	for (int signum = 1; signum < _NSIG; signum++) {
-		/* The C library keeps two for itself. */
-		if (!(wanted & BIT(signum)) || (signum > SIGSYS && signum < SIGRTMIN))
-			continue;
-		uv_signal_init(&pod->loop.uv, &pod->signals[signum]);
-		pod->signals[signum].data = pod;
-		uv_signal_start(&pod->signals[signum], on_signal, signum);
-	}
-	release_signals();
-}
-
-static void close_signals(struct pod *pod)
-{
-	for (int signum = 1; signum < _NSIG; signum++)
-		if (pod->signals[signum].data)
-			uv_close((uv_handle_t *)&pod->signals[signum], NULL);
 }
 
 /* ---- birth and death ---- */
@@ -548,7 +454,8 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		return rc;
 	if (!pod->config_path)
 		terminal_give_up();
-	open_signals(pod);
+	signal_watch_open(
+		&pod->signals, &pod->loop, pod->config_path ? SUPERVISOR_SIGNALS : SIGNAL_WATCH_ALL, on_signal, pod);
 	last_words_prepare(pod->world, pod->started_at);
 	return pod->config_path ? open_control(pod, &config->control, err) : 0;
 }
@@ -571,7 +478,7 @@ static bool close_pod(struct pod *pod)
 	if (pod->world)
 		pod->world->journal.on_entry = NULL;
 	logs_free(pod->logs);
-	close_signals(pod);
+	signal_watch_close(&pod->signals);
 	if (pod->reaper.poll.loop)
 		reaper_fini(&pod->reaper);
 	if (pod->loop.turn)
@@ -610,13 +517,6 @@ static int supervise(const char *config_path, struct config *config)
 	return code;
 }
 
-/* It came while there was nothing yet that could have taken it. */
-static bool is_pending(int signal)
-{
-	sigset_t pending;
-	return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
-}
-
 static struct config *read_config(const char *path)
 {
 	struct buf mistakes;
@@ -639,10 +539,10 @@ static int run(const struct cli_run *wanted)
 	if (!config && wanted->command)
 		fputs("podvisor: out of memory\n", stderr);
 	if (!config)
-		return wanted->command       ? EXIT_DEFECT
-		       : is_pending(SIGTERM) ? 128 + SIGTERM
-		       : is_pending(SIGINT)  ? 128 + SIGINT
-					     : EXIT_NEVER_STARTED;
+		return wanted->command               ? EXIT_DEFECT
+		       : signal_watch_holds(SIGTERM) ? 128 + SIGTERM
+		       : signal_watch_holds(SIGINT)  ? 128 + SIGINT
+						     : EXIT_NEVER_STARTED;
 	int code = supervise(wanted->config, config);
 	config_release(config);
 	return code;
@@ -668,9 +568,8 @@ static void end_at_once(const char *why)
 int main(int argc, char **argv)
 {
 	bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
-	/* The kernel drops what would kill PID 1, until there is a handler or it is blocked (kernel's sig_ignored). */
 	if (runs)
-		hold_signals();
+		signal_watch_hold();
 	panic_handler = end_at_once;
 	open_missing_stdio();
 	return cli_main(argc, argv, run);
