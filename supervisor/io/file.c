@@ -85,7 +85,7 @@ static int tell(const char *path, int code, size_t max, struct err *err)
 	case -ENOTSUP:
 		return err_set(err, code, "%s: not a regular file", path);
 	case -ESPIPE:
-		return err_set(err, code, "%s: a pipe, which is not read again", path);
+		return err_set(err, code, "%s: a pipe (a file that can be read again was expected)", path);
 	case -ETIMEDOUT:
 		return err_set(err, code, "%s: a pipe that does not come to its end", path);
 	case -EINTR:
