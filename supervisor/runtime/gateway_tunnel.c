@@ -29,6 +29,7 @@ struct gateway_tunnel {
 	uint8_t own_close; /* bytes of the backend's Close that came behind ours */
 	bool muted; /* our Close is sent: nothing of the backend follows it */
 	bool client_gone, client_broken, backend_gone;
+	bool backend_told; /* by a Close of ours */
 	bool for_drain, for_idle; /* why it is being closed */
 	bool over; /* counted; only what the backend still sends is being forgotten */
 };
@@ -125,7 +126,10 @@ static void depart(struct gateway_tunnel *t)
 }
 
 /* Each side gets FIN behind what was written to it, and what it still sends is
- * read and forgotten: here, when it may be messages, which are counted. */
+ * read and forgotten: here, when it may be messages, which are counted. A
+ * backend that was told goodbye answers first, as the server that it is (RFC
+ * 6455 7.1.1): a FIN right behind the Close makes some give up what they still
+ * write, their own Close included. */
 static void end(struct gateway_tunnel *t)
 {
 	ms_t linger = config_of(t)->drain.linger;
@@ -133,7 +137,8 @@ static void end(struct gateway_tunnel *t)
 	if (t->muted && backend && !t->backend_gone && linger > 0) {
 		retire(t);
 		t->client = NULL;
-		stream_shutdown(backend);
+		if (t->down.closed || (!t->up.closed && !t->backend_told))
+			stream_shutdown(backend);
 		stream_read_start(backend);
 		deadline_set(t->g->deadlines, &t->deadline, gateway_now(t->g) + linger);
 	} else {
@@ -162,7 +167,8 @@ static void cut(struct gateway_tunnel *t)
 	memcpy(key, &random, sizeof(key));
 	buf_clear(out);
 	bool fits = t->backend && websocket_is_at(&t->up, WEBSOCKET_AT_FRAME) && !t->up.closed;
-	if (fits && websocket_close_frame(out, WEBSOCKET_GOING_AWAY, "", key) == 0)
+	t->backend_told = fits && websocket_close_frame(out, WEBSOCKET_GOING_AWAY, "", key) == 0;
+	if (t->backend_told)
 		(void)stream_write(t->backend, &(struct span){out->data, out->len}, 1);
 	buf_clear(out);
 	/* A client that does not read would keep its queue, and so the drain, waiting. */
@@ -388,6 +394,8 @@ static void on_backend_bytes(struct stream *s, char *bytes, size_t n)
 	}
 	if (n)
 		discard(t, bytes, n);
+	if (t->over && t->down.closed)
+		stream_shutdown(s);
 	if (t->down.closed && !t->closed_by)
 		t->closed_by = CLOSER_BACKEND;
 }

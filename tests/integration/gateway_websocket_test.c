@@ -593,6 +593,43 @@ static void a_client_that_closed_first_gets_its_backend_s_answer(void **state)
 	assert_int_equal(m.drained[GATEWAY_PEER_FIRST], 1);
 }
 
+/* RFC 6455 7.1.1: the server ends the connection. A FIN right behind the
+ * client's Close would cut off what it still writes. */
+static void a_backend_may_answer_the_close_before_it_sees_an_end(void **state)
+{
+	(void)state;
+	f = gateway_start("", NULL);
+	struct pair p = gateway_websocket(f);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	expect_close(p.client, 1012, "service restart", false);
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	get_end(p.client);
+	get_nothing(p.backend, 50);
+	send_close(p.backend, 1012, by_server);
+	get_end(p.backend);
+	hang_up(p);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+}
+
+static void a_backend_that_does_not_answer_the_close_is_ended_after_the_linger_time(void **state)
+{
+	(void)state;
+	f = gateway_start("\"drain\": {\"linger\": \"100ms\"}", NULL);
+	struct pair p = gateway_websocket(f);
+	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
+	expect_close(p.client, 1012, "service restart", false);
+	send_close(p.client, 1012, by_client);
+	expect_close(p.backend, 1012, "", true);
+	get_end(p.backend);
+	struct gateway_meter m;
+	await_empty(&m);
+	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
+	hang_up(p);
+}
+
 static void closes_that_cross_reach_each_side_once(void **state)
 {
 	(void)state;
@@ -669,6 +706,7 @@ static void what_the_client_says_before_its_answer_still_arrives(void **state)
 	send_close(p.client, 1012, by_client);
 	send_text(p.client, "too late", by_client);
 	expect_close(p.backend, 1012, "", true);
+	send_close(p.backend, 1012, by_server);
 	get_end(p.backend);
 	hang_up(p);
 	struct gateway_meter m;
@@ -1068,6 +1106,8 @@ int main(void)
 		TEST(a_client_that_goes_instead_of_answering_is_a_reset),
 		TEST(a_backend_that_closed_first_is_not_spoken_over),
 		TEST(a_client_that_closed_first_gets_its_backend_s_answer),
+		TEST(a_backend_may_answer_the_close_before_it_sees_an_end),
+		TEST(a_backend_that_does_not_answer_the_close_is_ended_after_the_linger_time),
 		TEST(closes_that_cross_reach_each_side_once),
 		TEST(what_the_backend_says_behind_the_close_is_counted_but_for_its_own_goodbye),
 		TEST(the_backend_s_own_goodbye_is_not_counted_however_it_is_cut),
