@@ -49,7 +49,7 @@ PLANTS = [
           "if (!w->wanted)\n", "if (!w->wanted && w->ready_at)\n", "is not wanted any more and is"),
     Plant("a-stop-command-that-hangs-is-waited-for", "worker_plan.c",
           "if (w->main_ended || w->killing)", "if (w->main_ended || w->killing || w->stop_step == WORKER_STOP_COMMANDED)",
-          "was to end by|but nobody wakes up for it"),
+          "was to end by|but nobody wakes up for it|and never became ready"),
     Plant("a-start-may-take-for-ever", "worker_plan.c",
           "else if (clock_due(w->start_deadline, t->now))", "else if (clock_due(w->start_deadline, t->now) && w->ready_at)",
           "was to start by|but nobody wakes up for it"),

@@ -279,7 +279,7 @@ static void an_unstartable_worker_says_why_and_backs_off(void **state)
 	const struct journal_entry *told = journal_get(&b->journal, b->journal.last_seq);
 	char expected[300];
 	assert_non_null(
-		strstr(b->worker.reason, "could not start: cannot execute nod: No such file; starting again in "));
+		strstr(b->worker.reason, "could not start: cannot execute nod: No such file; starting again at once"));
 	snprintf(expected, sizeof(expected), "backoff: %s", b->worker.reason);
 	assert_string_equal(told->text, expected);
 	worker_describe_end(&b->worker, worker_last_run(&b->worker), expected, sizeof(expected));
