@@ -8,6 +8,7 @@
 
 #define RETRY_FIRST_MS 50 /* after a refused connect; doubled each time */
 #define RETRY_MAX_MS   500
+#define STALE_MS       100 /* so soon is it seen that a kept connection was closed before the request came to it */
 #define AHEAD_BYTES    4096 /* read at once while a request is under way that needs no more bytes */
 #define HEAD_BYTES     16384 /* read at once of a head, which may have more behind it */
 
@@ -316,6 +317,7 @@ static void await_response(struct gateway_client *c)
 void gateway_client_connected(struct gateway_client *c)
 {
 	enter(c, GATEWAY_UNDER_WAY);
+	c->sent_at = gateway_now(c->g);
 	if (c->access)
 		c->access->asked_ns = uv_hrtime();
 	struct span head = {c->request.data, c->request.len};
@@ -332,7 +334,9 @@ void gateway_client_connected(struct gateway_client *c)
 
 void gateway_client_upstream_lost(struct gateway_client *c, bool again, const char *why)
 {
-	bool try = again && c->repeatable && c->upstream && c->upstream->reused && !c->status;
+	/* What the worker had at work is not repeated behind its back; what it never saw is. */
+	bool stale = c->upstream && c->upstream->reused && gateway_now(c->g) - c->sent_at < STALE_MS;
+	bool try = again && stale && c->repeatable && !c->status;
 	release_upstream(c, false);
 	if (try) {
 		gateway_client_attach(c);

@@ -134,6 +134,7 @@ struct gateway_client {
 	struct buf request; /* its head as it goes to the worker, for as long as it may be sent again */
 	uint64_t started_ns;
 	ms_t hold_until;
+	ms_t sent_at; /* to the worker */
 	int attempts, failure;
 	struct http1_asked asked;
 	struct http1_chunked chunked;

@@ -6,8 +6,10 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
+import peers
 import podvisor as library
 
 BACKEND = str(pathlib.Path(__file__).with_name("gateway_backend.py"))
@@ -211,6 +213,71 @@ def test_a_request_that_the_killed_worker_had_is_a_502(podvisor):
     pod.wait_log(worker="api", msg="slow begins")
     os.kill(backend_pid(pod), signal.SIGKILL)
     assert client.answer()[0] == 502
+    assert pod.stop() == 0
+
+
+class Asking(threading.Thread):
+    """A client that asks again and again until it is told to stop. asked: (when it began, when it was answered, status)."""
+
+    def __init__(self, port, path):
+        super().__init__(daemon=True)
+        self.port, self.path, self.enough, self.asked = port, path, threading.Event(), []
+        self.start()
+
+    def run(self):
+        client = Client(self.port)
+        while not self.enough.is_set():
+            began = time.monotonic()
+            status, fields, _ = client.get(self.path)
+            self.asked.append((began, time.monotonic(), status))
+            if fields.get("connection") == "close":
+                client = Client(self.port)
+
+    def since(self, moment):
+        """Statuses of what was asked after it."""
+        return [status for began, _, status in self.asked if began > moment]
+
+
+def test_under_load_a_killed_worker_costs_no_more_than_it_had_at_work(podvisor, tmp_path):
+    sockets, to, live = 300, library.free_port(), library.free_port()
+    port = library.free_port()
+    there = lambda number: {"tcp": f"127.0.0.1:{number}", "interval": "200ms"}
+    pod = podvisor({
+        "workers": {"api": {"command": ["/usr/bin/python3", BACKEND, str(to)], "readiness": there(to), "stop": {"phase": "after-drain"}},
+                    "live": {"command": peers.server(live, tmp_path / "report", "--every", "100"), "readiness": there(live),
+                             "stop": {"phase": "after-drain"}}},
+        "gateway": {"listen": f"127.0.0.1:{port}", "hold": "60s", "drain": {"lame_duck": "100ms", "spread": "100ms"},
+                    "routes": [{"path": "/", "worker": "api", "to": f"127.0.0.1:{to}"},
+                               {"path": "/live", "worker": "live", "to": f"127.0.0.1:{live}"}]}})
+    for worker in "api", "live":
+        pod.wait_log(worker=worker, msg="ready: pid")
+    pod.wait_log(msg="the gateway listens")
+    slow, quick = [Asking(port, "/slow") for _ in range(8)], [Asking(port, "/quick") for _ in range(8)]
+    with peers.Load(port, sockets, "--every", 100) as load:
+        assert load.wait_open() == sockets
+        # Long enough at work not to be taken for a request that met a connection on its way to being closed.
+        under_way = lambda: [time.monotonic() - client.asked[-1][1] for client in slow if client.asked]
+        library.wait_until("all of the slow ones are at work", lambda: len(under_way()) == len(slow) and all(0.2 < age < 0.8 for age in under_way()))
+        for name in "live", "api":
+            killed = time.monotonic()
+            os.kill(pod.worker(name)["pid"], signal.SIGKILL)
+        told = load.report()
+    library.wait_until("everybody is served again", lambda: all(client.since(killed).count(200) >= 2 for client in slow + quick))
+    for client in slow + quick:
+        client.enough.set()
+    for client in slow + quick:
+        client.join(PATIENCE_S)
+        assert not client.is_alive()
+    # Each WebSocket one proper Close.
+    assert told["clean"] == sockets and told["codes"] == {"1012": sockets}, told["codes"]
+    # Each request one answer; what the worker had at work is lost, and nothing else.
+    for client in slow:
+        at_work = [status for began, ended, status in client.asked if began < killed < ended]
+        assert at_work == [502] or at_work == [200] and client.since(killed), "its answer was under way"
+    assert sum(status == 502 for client in slow for _, _, status in client.asked) >= 4
+    for client in slow + quick:
+        assert {status for began, ended, status in client.asked if not began < killed < ended} == {200}
+        assert {status for _, _, status in client.asked} <= {200, 502}
     assert pod.stop() == 0
 
 
