@@ -106,6 +106,12 @@ class Client:
         assert self.process.wait(60 * library.SLOWER) == 0, self.tail()
         assert self.facts("end"), self.tail()
         assert self.err.read_text() == ""
+        self.wait("its browser's end", lambda: not self.processes())
+
+    def processes(self):
+        """What still runs of its group, that is, of the program or its browser."""
+        done = subprocess.run(["pgrep", "-r", "R,S,D", "-g", str(self.process.pid)], capture_output=True, text=True, check=False)
+        return done.stdout.split()
 
     def print_how_fast(self, code):
         """For the table of the book; pytest -s shows it."""

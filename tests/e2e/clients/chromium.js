@@ -14,6 +14,7 @@ const ARGS = [
 	'--disable-breakpad',
 	'--disable-background-networking',
 	'--no-first-run',
+	'--remote-debugging-pipe',
 	`--user-data-dir=${profile}`,
 	...(process.getuid() === 0 ? ['--no-sandbox'] : []),
 ];
@@ -39,12 +40,14 @@ const server = http.createServer((request, response) => {
 let chromium;
 function quit() {
 	chromium.once('exit', () => process.exit(0));
-	chromium.kill('SIGTERM');
+	chromium.stdio[3].destroy();
 }
 
 server.listen(0, '127.0.0.1', () => {
 	const reports = `http://127.0.0.1:${server.address().port}`;
-	chromium = spawn(browser, [...ARGS, `${url}/page.html?reports=${encodeURIComponent(reports)}`], { stdio: 'ignore' });
+	const page = `${url}/page.html?reports=${encodeURIComponent(reports)}`;
+	// Chromium ends when its control pipe does, and so with this program. A signal would reach only Debian's script before it.
+	chromium = spawn(browser, [...ARGS, page], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
 });
 process.stdin.on('end', () => {
 	ended = true;
