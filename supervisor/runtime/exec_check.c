@@ -343,9 +343,10 @@ bool exec_checks_end(struct exec_checks *c)
 	c->ending = true;
 	LIST_EACH (at, &c->all) {
 		struct exec_check *e = LIST_ENTRY(at, struct exec_check, node);
+		bool runs = !e->gone && !e->command;
 		if (!e->gone)
-			exec_check_abort(e);
-		gone = gone && e->gone;
+			exec_check_abort(e); /* one that does not run may be freed with it */
+		gone = gone && !runs;
 	}
 	return gone;
 }

@@ -191,7 +191,7 @@ def test_a_database_that_is_away_does_not_cost_the_worker_its_life(pods, cluster
     cluster.start()
     back = pod.log(msg="^: it answers|^up|it answers", after=pod.log("one", "cannot be read").index, own=True)
     stopped = pod.log("one", "^stopping: its progress has stood at 5 for 4s", after=back.index)
-    assert len(pod.find("one", "^stopping")) == 1 and stopped
+    assert len(pod.find("one", "^stopping: its progress")) == 1 and stopped
     assert pod.stop() == 0
 
 
