@@ -62,7 +62,7 @@ static int set_up(void **state)
 	struct bench *b = calloc(1, sizeof(*b));
 	struct err err;
 	*state = b;
-	strcpy(b->dir, "/tmp/podvisor-volumes-XXXXXX");
+	strcpy(b->dir, "/var/tmp/podvisor-volumes-XXXXXX"); /* on a disk; /tmp may be a RAM disk itself */
 	if (!mkdtemp(b->dir) || loop_init(&b->loop, collect, b, &err) < 0)
 		return -1;
 	snprintf(b->path, sizeof(b->path), "%s/ram", b->dir);
