@@ -229,6 +229,8 @@ def test_equal_lines_are_followed_without_one_lost_or_twice(pods):
                        other=["sh", "-c", "echo other; exec sleep 1000"]),
                options={"preexec_fn": lambda: [os.mkfifo(f"own-fifo.{i}") for i in (0, 1)]})
     fifos = [open_fifo(pod, f"own-fifo.{i}") for i in (0, 1)]
+    for i in (0, 1):
+        pod.ready(f"many.{i}")  # what podvisor says of them is shown, too
     for fifo in fifos:
         fifo.write("\n")
     await_true("the first lines", lambda: pod.raw.count(b"same\n") == 100)
