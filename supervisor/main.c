@@ -15,6 +15,7 @@
 #include "podvisor/cli/version.h"
 #include "podvisor/control/control.h"
 #include "podvisor/io/cgroup.h"
+#include "podvisor/io/listener.h"
 #include "podvisor/io/loop.h"
 #include "podvisor/io/process.h"
 #include "podvisor/io/reaper.h"
@@ -45,10 +46,12 @@ enum { EXIT_DEFECT = 70, EXIT_NEVER_STARTED = 78 };
 
 #define LEAVE_MS (PROCESS_ANSWER_MS + 1000)
 
-/* With a configuration; run -- COMMAND passes on what can be. */
+/* With a configuration: all but the terminal's job control; what means nothing must not end the pod either. run --
+ * COMMAND passes on what can be. */
 #define BIT SIGNAL_WATCH_BIT
 #define SUPERVISOR_SIGNALS \
-	(BIT(SIGTERM) | BIT(SIGINT) | BIT(SIGHUP) | BIT(SIGQUIT) | BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
+	(SIGNAL_WATCH_ALL & ~(BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU) | BIT(SIGCONT) | BIT(SIGURG)))
+#define SILENT_SIGNALS (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
 
 struct pod {
 	struct loop loop;
@@ -361,6 +364,9 @@ static void on_signal(void *ctx, int signum)
 		reload_and_tell(pod);
 	} else if (signum == SIGQUIT) {
 		full_state_tell(pod->world, pod->logs);
+	} else if (!(SILENT_SIGNALS & BIT(signum))) {
+		logs_say(pod->logs, LOG_WARN, THING_POD, "", "%s means nothing to podvisor (SIGTERM ends it)",
+			signals_name(signum));
 	}
 }
 
@@ -488,6 +494,13 @@ static bool close_pod(struct pod *pod)
 	return closed;
 }
 
+/* Somebody started podvisor twice: the one that lives has the last word about the pod. */
+static bool another_lives(const struct pod *pod, const struct config *config, int error)
+{
+	const char *path = pod->socket_path[0] ? pod->socket_path : config->control.socket;
+	return error == -EADDRINUSE && pod->config_path && listener_answers(path);
+}
+
 static int supervise(const char *config_path, struct config *config)
 {
 	struct pod *pod = calloc(1, sizeof(*pod));
@@ -502,7 +515,8 @@ static int supervise(const char *config_path, struct config *config)
 	int code = EXIT_NEVER_STARTED;
 	if (rc < 0) {
 		fprintf(stderr, "podvisor: %s\n", err.text);
-		last_words_of_a_start(config->shutdown.termination_log, err.text);
+		if (!another_lives(pod, config, rc))
+			last_words_of_a_start(config->shutdown.termination_log, err.text);
 	} else {
 		loop_ask(&pod->loop);
 		loop_run(&pod->loop);

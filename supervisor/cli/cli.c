@@ -101,13 +101,13 @@ static int run_command(const struct command *c, int argc, char **argv, int (*run
 	return runs[c - commands](&o);
 }
 
-/* An answer that nobody can read was not given. */
+/* An answer that nobody can read was not given: a full disk or a reader that left, no defect. */
 static int finish(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
 	perror("podvisor: standard output");
-	return code ? code : EX_SOFTWARE;
+	return code ? code : 1;
 }
 
 int cli_main(int argc, char **argv, int (*run)(const struct cli_run *wanted))

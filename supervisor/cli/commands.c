@@ -20,7 +20,8 @@ const struct command commands[COMMAND_COUNT] = {
 		"Right as PID 1 of a container and right as an ordinary process. Without COMMAND, what FILE says is "
 		"supervised: SIGTERM and SIGINT begin the ordered stop (a second one skips what remains of the drain, "
 		"a "
-		"third kills at once), SIGHUP reads FILE again, SIGQUIT prints the full state to the log.\n"
+		"third kills at once), SIGHUP reads FILE again, SIGQUIT prints the full state to the log. "
+		"Other signals are told in the log and end nothing.\n"
 		"With COMMAND that one program is supervised with the defaults, as tini and dumb-init do it: it keeps "
 		"stdin, stdout and stderr, gets every signal, and its exit code (128 and the signal when it is killed) "
 		"is podvisor's. FILE and COMMAND exclude each other.",
@@ -102,7 +103,7 @@ static const struct {
 	const char *text;
 } exit_codes[] = {
 	{0, "done"},
-	{1, "a command's answer is no: a probe, a failed worker, an unknown name"},
+	{1, "a command's answer is no, or could not be written: a probe, a failed worker, an unknown name"},
 	{64, "usage"},
 	{69, "no supervisor answers at the socket"},
 	{70, "a defect of podvisor's own"},

@@ -120,15 +120,28 @@ const char *listener_address(const struct listener *l)
 	return l->address;
 }
 
-/* A path whose owner has died without removing it refuses connections. So does one that is no socket at all. */
-static bool is_abandoned(const struct address *a)
+static int try_to_connect(const struct sockaddr *at, socklen_t len)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return false;
-	bool refused = connect(fd, (const struct sockaddr *)&a->at, a->len) < 0 && errno == ECONNREFUSED;
+		return -errno;
+	int rc = connect(fd, at, len) < 0 ? -errno : 0;
 	close(fd);
-	return refused;
+	return rc;
+}
+
+bool listener_answers(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	int rc = try_to_connect((const struct sockaddr *)&at, sizeof(at));
+	return rc == 0 || rc == -EAGAIN;
+}
+
+/* A path whose owner has died without removing it refuses connections. So does one that is no socket at all. */
+static bool is_abandoned(const struct address *a)
+{
+	return try_to_connect((const struct sockaddr *)&a->at, a->len) == -ECONNREFUSED;
 }
 
 /* The path is taken, or was. */

@@ -236,6 +236,8 @@ static int ask(const struct process *p, enum shim_verb verb, int64_t value)
 	struct shim_request request = {.verb = verb, .value = value};
 	if (p->control < 0)
 		return -ESRCH;
+	if (reaper_knows(p->port->reaper, p->shim.pid))
+		kill(p->shim.pid, SIGCONT); /* its worker may have stopped it */
 	return send(p->control, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 

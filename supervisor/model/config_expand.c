@@ -109,6 +109,21 @@ static size_t closing_brace(const char *text, size_t len)
 	return SIZE_MAX;
 }
 
+/* What stands between ${ and }. */
+static void put_reference(struct config_expand *x, const char *at, size_t n, struct buf *out, int depth)
+{
+	size_t from = out->len;
+	bool before = x->secret;
+	x->secret = false;
+	if (n >= 5 && memcmp(at, "file:", 5) == 0)
+		put_file(x, at + 5, n - 5, out);
+	else
+		put_variable(x, at, n, out, depth);
+	if (x->secret && out->len > from)
+		x->kept(x->ctx, out->data + from, out->len - from);
+	x->secret |= before;
+}
+
 static void expand_into(struct config_expand *x, const char *text, size_t len, struct buf *out, int depth)
 {
 	if (depth > DEPTH_MAX) {
@@ -131,10 +146,7 @@ static void expand_into(struct config_expand *x, const char *text, size_t len, s
 			mistake(x, "has a ${ without its } (a dollar sign is $$)");
 			return;
 		}
-		if (n >= 5 && memcmp(text + i + 2, "file:", 5) == 0)
-			put_file(x, text + i + 7, n - 5, out);
-		else
-			put_variable(x, text + i + 2, n, out, depth);
+		put_reference(x, text + i + 2, n, out, depth);
 		i += n + 2;
 	}
 }

@@ -14,6 +14,8 @@ struct config_expand {
 	const struct config_source *source;
 	/* Is told every mistake of the string, as a predicate without values. */
 	void (*mistake)(void *ctx, const char *text);
+	/* Is told each part that is secret. */
+	void (*kept)(void *ctx, const char *value, size_t n);
 	void *ctx;
 	bool secret; /* set when a part came from a file or from a variable of a secret's name */
 	bool failed; /* set when there was a mistake */

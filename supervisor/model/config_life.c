@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_secret.h"
 #include "config_walk.h"
 
 struct config *config_hold(struct config *c)
@@ -22,6 +23,7 @@ void config_release(struct config *c)
 		tzif_free(c->workers[i].zone);
 	}
 	config_walk_free(&config_root, c);
+	config_secret_free(c);
 	free(c->secrets);
 	free(c);
 }

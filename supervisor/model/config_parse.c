@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config_expand.h"
+#include "config_secret.h"
 #include "config_job.h"
 #include "config_report.h"
 #include "config_table.h"
@@ -70,10 +71,16 @@ static void report_expansion(void *ctx, const char *text)
 	config_report_value(p->report, p->at, "%s", text);
 }
 
+static void keep_secret(void *ctx, const char *value, size_t n)
+{
+	struct parser *p = ctx;
+	p->out_of_memory |= !config_secret_keep(p->config, value, n);
+}
+
 /* The node's string with everything replaced, malloc'ed; NULL when that is a mistake (reported). */
 static char *expand(struct parser *p, const struct config_node *node, bool *secret)
 {
-	struct config_expand x = {.source = p->source, .mistake = report_expansion, .ctx = p};
+	struct config_expand x = {.source = p->source, .mistake = report_expansion, .kept = keep_secret, .ctx = p};
 	p->at = node;
 	char *text = config_expand(&x, node->text);
 	*secret = x.secret;
@@ -119,6 +126,8 @@ static char *parse_text(struct parser *p, const struct config_key *key, const st
 	}
 	if ((secret || key->secret) && !config_mark_secret(p->config, text))
 		p->out_of_memory = true;
+	if (key->secret)
+		keep_secret(p, text, strlen(text));
 	if (key->syntax == CONFIG_REFERENCE)
 		remember_reference(p, key, node, text);
 	return text;
@@ -194,8 +203,10 @@ static void parse_pairs(struct parser *p, const struct config_key *key, const st
 			continue;
 		pairs[*n] = (struct config_pair){.name = strdup(child->key), .value = value};
 		p->out_of_memory |= !pairs[*n].name;
-		if (config_name_is_secret(child->key) && !config_mark_secret(p->config, value))
-			p->out_of_memory = true;
+		if (config_name_is_secret(child->key)) {
+			p->out_of_memory |= !config_mark_secret(p->config, value);
+			keep_secret(p, value, strlen(value));
+		}
 		++*n;
 	}
 	p->out_of_memory |= !pairs;

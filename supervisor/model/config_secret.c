@@ -28,6 +28,82 @@ bool config_name_is_secret(const char *name)
 	return strcasecmp(name, "pass") == 0 || strcasecmp(name, "auth") == 0 || strcasecmp(name, "dsn") == 0;
 }
 
+/* ---- values ---- */
+
+static bool is_kept(const struct config *c, const char *value, size_t n)
+{
+	for (size_t i = 0; i < c->n_secret_values; i++)
+		if (strlen(c->secret_values[i]) == n && memcmp(c->secret_values[i], value, n) == 0)
+			return true;
+	return false;
+}
+
+static bool keep_line(struct config *c, const char *value, size_t n)
+{
+	if (n < CONFIG_CONCEAL_LEAST || is_kept(c, value, n))
+		return true;
+	char **more = realloc(c->secret_values, (c->n_secret_values + 1) * sizeof(*more));
+	if (more)
+		c->secret_values = more;
+	char *copy = more ? strndup(value, n) : NULL;
+	if (!copy)
+		return false;
+	size_t at = c->n_secret_values++;
+	for (; at > 0 && strlen(more[at - 1]) < n; at--)
+		more[at] = more[at - 1];
+	more[at] = copy;
+	return true;
+}
+
+bool config_secret_keep(struct config *c, const char *value, size_t n)
+{
+	bool kept = true;
+	for (size_t line; kept && n; value += line, n -= line) {
+		const char *newline = memchr(value, '\n', n);
+		line = newline ? (size_t)(newline - value) + 1 : n;
+		kept = keep_line(c, value, newline ? line - 1 : line);
+	}
+	return kept;
+}
+
+void config_secret_free(struct config *c)
+{
+	for (size_t i = 0; i < c->n_secret_values; i++) {
+		explicit_bzero(c->secret_values[i], strlen(c->secret_values[i]));
+		free(c->secret_values[i]);
+	}
+	free(c->secret_values);
+}
+
+/* The mask in the place of n bytes, of which there are no fewer than it has. */
+static char *mask_at(char *at, size_t n)
+{
+	memset(at, '*', strlen(MASK));
+	memmove(at + strlen(MASK), at + n, strlen(at + n) + 1);
+	return at + strlen(MASK);
+}
+
+static void conceal_value(char *text, const char *value)
+{
+	size_t n = strlen(value);
+	for (char *at = text; (at = strstr(at, value));)
+		at = mask_at(at, n);
+	size_t len = strlen(text), most = len < n - 1 ? len : n - 1;
+	for (size_t part = most; part >= CONFIG_CONCEAL_LEAST; part--)
+		if (memcmp(text + len - part, value, part) == 0) {
+			mask_at(text + len - part, part);
+			return;
+		}
+}
+
+void config_conceal(const struct config *c, char *text)
+{
+	for (size_t i = 0; text[0] && i < c->n_secret_values; i++)
+		conceal_value(text, c->secret_values[i]);
+}
+
+/* ---- names ---- */
+
 static bool name_is_secret(const char *name, size_t n)
 {
 	char copy[128];

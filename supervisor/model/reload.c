@@ -132,6 +132,18 @@ int reload_apply(struct world *w, struct config *config, ms_t now, struct err *e
 
 /* ---- what it would do ---- */
 
+/* worker_reconfigure gives those that failed, finished or back off another try. */
+static bool any_instance_starts(const struct world *w, const char *name)
+{
+	for (size_t i = 0; i < w->n_workers; i++) {
+		const struct worker *worker = &w->workers[i];
+		if (worker->config && strcmp(worker->config->name, name) == 0 && worker->wanted &&
+			(worker_is_final(worker) || worker->state == WORKER_BACKOFF))
+			return true;
+	}
+	return false;
+}
+
 static bool any_instance_is_up(const struct world *w, const char *name)
 {
 	for (size_t i = 0; i < w->n_workers; i++)
@@ -154,7 +166,9 @@ static const char *consequence(const struct world *w, const struct config_worker
 		return "";
 	if (a->kind == WORKER_JOB && b->kind == WORKER_JOB)
 		return "; from its next run on";
-	return any_instance_is_up(w, a->name) ? "; restarts" : "; does not run now";
+	if (any_instance_is_up(w, a->name))
+		return "; restarts";
+	return any_instance_starts(w, a->name) ? "; starts again" : "; does not run now";
 }
 
 static void preview_changed(const struct world *w, const struct config_worker *a, const struct config *config,

@@ -207,8 +207,27 @@ static void apply_to_drain(struct world *w, const struct event *e, struct turn *
 	drain_apply(&w->drain, e, t);
 }
 
-void world_apply(struct world *w, const struct event *e, ms_t now)
+/* The run may be of an earlier configuration than the world is. */
+static const struct config *source_of(const struct world *w, const struct event *e)
 {
+	if (e->kind < EVENT_KIND_COUNT && e->slot < w->n_workers && w->workers[e->slot].run_source)
+		return w->workers[e->slot].run_source;
+	return w->config;
+}
+
+/* Every sentence from outside passes here; what it says may hold what it was given. */
+static void conceal(const struct world *w, struct event *e)
+{
+	if (!e->text[0])
+		return;
+	config_conceal(w->config, e->text);
+	config_conceal(source_of(w, e), e->text);
+}
+
+void world_apply(struct world *w, const struct event *told, ms_t now)
+{
+	struct event copy = *told, *e = &copy;
+	conceal(w, e);
 	typedef void (*folder)(struct world *, const struct event *, struct turn *);
 	static const folder folders[EVENT_KIND_COUNT] = {
 		[EVENT_WORKER_STARTED] = apply_to_worker,

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
-#define BIT(signum) (1ULL << ((signum)-1))
+#include "podvisor/io/signal_watch.h"
 
 static bool stops_a_job(int signum)
 {
@@ -16,7 +16,7 @@ static bool stops_a_job(int signum)
 void forwarding_pass(struct forwarding *f, struct workers *workers, int signum)
 {
 	if (!workers_forward(workers, stops_a_job(signum) ? SIGSTOP : signum))
-		f->early |= BIT(signum);
+		f->early |= SIGNAL_WATCH_BIT(signum);
 	else if (stops_a_job(signum))
 		raise(SIGSTOP);
 }
@@ -26,6 +26,6 @@ void forwarding_begin(struct forwarding *f, struct workers *workers)
 	uint64_t early = f->early;
 	f->early = 0;
 	for (int signum = 1; signum < _NSIG; signum++)
-		if (early & BIT(signum))
+		if (early & SIGNAL_WATCH_BIT(signum))
 			forwarding_pass(f, workers, signum);
 }

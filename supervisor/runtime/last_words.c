@@ -63,6 +63,7 @@ void last_words_write(const struct world *w, struct logs *logs)
 void last_words_of_a_start(const char *path, const char *text)
 {
 	struct buf out;
+	struct err err;
 	buf_init(&out, 64 << 10);
 	buf_puts(&out, "podvisor never started: ");
 	for (size_t n; *text; text += n + (text[n] == '\n')) {
@@ -70,8 +71,8 @@ void last_words_of_a_start(const char *path, const char *text)
 		plain_put(&out, (struct span){text, n});
 		buf_putc(&out, '\n');
 	}
-	if (path && termination_write(path, (struct span){buf_str(&out), out.len}, NULL) < 0)
-		fprintf(stderr, "podvisor: the termination log was not written: %s\n", path);
+	if (path && termination_write(path, (struct span){buf_str(&out), out.len}, &err) < 0)
+		fprintf(stderr, "podvisor: the termination log was not written: %s\n", err.text);
 	buf_fini(&out);
 }
 

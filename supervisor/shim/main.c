@@ -29,7 +29,7 @@
 
 /* What the kernel sends when podvisor dies: catchable, because the tree still
  * has to be killed then. From anybody else it means nothing. */
-#define PARENT_DEATH_SIGNAL SIGHUP
+#define PARENT_DEATH_SIGNAL SIGCONT /* it wakes a shim that somebody has stopped */
 
 struct shim {
 	const struct options *options;

@@ -1,7 +1,7 @@
 /* http_peer is the backend or the clients of plain HTTP on connections that are kept.
  *
- *   http_peer serve --listen HOST:PORT [--size BYTES]
- *       Answers every request with 200 and so many bytes (1024).
+ *   http_peer serve --listen HOST:PORT [--size BYTES] [--report FILE]
+ *       Answers every request with 200 and so many bytes (1024). It has nothing to report.
  *   http_peer load --connect HOST:PORT --count N --seconds S
  *       So many clients, each with one request under way all the time. Prints {"open": N} when all had an
  *       answer; after S seconds {"answers": ..., "seconds": ..., "p50_us": ..., "p99_us": ..., "failed": ...}
@@ -299,7 +299,8 @@ static void usage(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"listen", 1, NULL, 'a'}, {"connect", 1, NULL, 'a'},
-		{"size", 1, NULL, 's'}, {"count", 1, NULL, 'n'}, {"seconds", 1, NULL, 'S'}, {0}};
+		{"report", 1, NULL, 'r'}, {"size", 1, NULL, 's'}, {"count", 1, NULL, 'n'}, {"seconds", 1, NULL, 'S'},
+		{0}};
 	if (argc < 2 || (strcmp(argv[1], "serve") != 0 && strcmp(argv[1], "load") != 0))
 		usage();
 	opt.serve = strcmp(argv[1], "serve") == 0;
@@ -310,6 +311,8 @@ static void parse(int argc, char **argv)
 			break;
 		case 's':
 			opt.size = strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
 			break;
 		case 'n':
 			opt.count = (uint32_t)strtoul(optarg, NULL, 10);

@@ -121,14 +121,19 @@ def await_port(port, seconds=20):
 class Stage:
     """A backend, a proxy in front of it, and clients. Use it as a context; its end leaves nothing."""
 
-    def __init__(self, bench, proxy, *words, spread_s):
+    def __init__(self, bench, proxy, backend, spread_s):
+        """backend: the words behind `serve`, with the program in front."""
         self.place = pathlib.Path(tempfile.mkdtemp(prefix="p", dir=bench.place))
         self.port, to = free_port(), free_port()
         self.proxy, self.pids = proxy, []
-        self.backend = self.spawn([PEER, "serve", "--listen", f"127.0.0.1:{to}", "--report", str(self.place / "backend"), *words])
+        self.backend = self.spawn([backend[0], "serve", "--listen", f"127.0.0.1:{to}", "--report", str(self.place / "backend"), *backend[1:]])
         await_port(to)
-        self.pid = self.spawn(proxy.command(self.place, self.port, to, spread_s))
+        self.pid = self.spawn(self.seat(proxy.command(self.place, self.port, to, spread_s)))
         await_port(self.port)
+
+    def seat(self, argv):
+        """What makes the proxy run where it shall."""
+        return argv
 
     def spawn(self, argv, stdout=None):
         with open(self.place / "log", "ab") as log:
@@ -180,7 +185,7 @@ def percent_told(report, count):
 
 
 def drain_many(bench, proxy, count, spread_s):
-    with Stage(bench, proxy, "--every", "500", spread_s=spread_s) as stage:
+    with Stage(bench, proxy, [PEER, "--every", "500"], spread_s) as stage:
         stage.open(count, "--every", "500", "--heard")
         clients, backend = stage.drain()
     both = accounts.Pairs(clients, backend)
@@ -192,7 +197,7 @@ def drain_many(bench, proxy, count, spread_s):
 
 def drain_trickling(bench, proxy):
     count = 50
-    with Stage(bench, proxy, "--every", "2600", "--parts", "26", "--size", "2600", spread_s=1) as stage:
+    with Stage(bench, proxy, [PEER, "--every", "2600", "--parts", "26", "--size", "2600"], 1) as stage:
         stage.open(count)
         clients, _ = stage.drain()
     bench.add("drain-frame", proxy.name, percent_told(clients, count))

@@ -2,18 +2,16 @@
 two. CPU is the proxy's own, of all its processes, per 100,000 round trips, requests or upgrades."""
 import json
 import os
-import pathlib
 import select
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 import processes
 from processes import TooSlow, cpu_ns
-from proxies import Gateway, await_port
-from subjects import free_port, tool
+from proxies import Gateway, Stage
+from subjects import tool
 
 WS_PEER, HTTP_PEER = tool("ws_peer"), tool("http_peer")
 SIZES = (64, 4096, 65536)
@@ -48,32 +46,23 @@ class Lines:
         os.close(self.fd)
 
 
-class Course:
-    """A backend, a proxy in front of it, each on its core. Use it as a context; its end leaves nothing."""
+class Course(Stage):
+    """A backend, a proxy in front of it, each on its core."""
 
     def __init__(self, bench, proxy, backend):
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="t", dir=bench.place))
-        self.port, to = free_port(), free_port()
-        self.proxy, self.pids, self.lines = proxy, [], None
-        self.spawn(0, [backend[0], "serve", "--listen", f"127.0.0.1:{to}", *backend[1:]])
-        await_port(to)
-        self.pid = self.spawn(1, proxy.command(self.place, self.port, to, 1))
-        await_port(self.port)
+        self.lines = None
+        super().__init__(bench, proxy, backend, 1)
 
-    def spawn(self, core, argv, stdout=None):
-        with open(self.place / "log", "ab") as log:
-            self.pids.append(processes.spawn(pinned(core, argv), stdout=stdout or log.fileno(), stderr=log.fileno()))
-        return self.pids[-1]
+    def seat(self, argv):
+        return pinned(1, argv)
 
-    def __enter__(self):
-        return self
+    def spawn(self, argv, stdout=None):
+        return super().spawn(argv if argv[0] == "taskset" else pinned(0, argv), stdout)
 
     def __exit__(self, *_):
-        for pid in self.pids:
-            processes.end(pid)
+        super().__exit__()
         if self.lines:
             self.lines.close()
-        shutil.rmtree(self.place, ignore_errors=True)
 
     def family(self):
         return [self.pid, *processes.descendants(self.pid)]
@@ -85,7 +74,7 @@ class Course:
         """Returns when all connections are open and at work."""
         self.lines = Lines()
         report = [] if program == HTTP_PEER else ["--report", str(self.place / "report")]
-        self.load = self.spawn(0, [program, "load", "--connect", f"127.0.0.1:{self.port}", *words, *report],
+        self.load = self.spawn([program, "load", "--connect", f"127.0.0.1:{self.port}", *words, *report],
                                stdout=self.lines.writer)
         os.close(self.lines.writer)
         return self.next()

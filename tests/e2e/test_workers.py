@@ -1025,3 +1025,77 @@ def test_it_runs_in_a_restricted_pod(pods, tmp_path_factory, runtime_dir):
         assert not os.path.exists(where)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_second_podvisor_leaves_the_last_words_of_the_one_that_lives(pods, tmp_path):
+    last = tmp_path / "last"
+    last.write_text("nothing yet\n")
+    config = {**workers(one=[TREE]), "shutdown": {"termination_log": str(last)}}
+    living = pods(config)
+    living.log("one", "^ready$", own=False)
+    second = pods({**config, "control": {"socket": str(living.path / "control.sock")}})
+    assert second.wait() == 78 and "another podvisor answers at" in second.tail()
+    assert last.read_text() == "nothing yet\n"
+    assert living.stop() == 0
+    assert last.read_text() == "podvisor ended in order\n"
+
+
+def test_what_is_secret_stands_in_no_sentence(pods, tmp_path):
+    value, other = "TOPSECRETvalue", "OTHERsecret"
+    (tmp_path / "secret").write_text(other + "\n")
+    file = f"${{file:{tmp_path}/secret}}"
+    pod = pods({**workers(
+        command={"command": [f"/nowhere/{file}"]},
+        user={"command": [TREE], "user": "${MY_TOKEN}"},
+        executed={"command": [TREE], "readiness": {"exec": ["/nowhere/${MY_TOKEN}"], "interval": "100ms"}},
+        printed={"command": [TREE], "readiness": {"exec": ["sh", "-c", "echo it is ${MY_TOKEN}; exit 1"], "interval": "100ms"}},
+        connected={"command": [TREE], "readiness": {"tcp": "${MY_TOKEN}:80", "interval": "100ms"}},
+        looked={"command": [TREE], "readiness": {"file": f"/{file}", "interval": "100ms"}},
+        stopped={"command": [TREE], "stop": {"command": ["sh", "-c", "echo ${MY_TOKEN} >&2; exit 3"]}})},
+        env={"MY_TOKEN": value})
+    pod.log("command", r"^could not start: cannot execute /nowhere/\*\*\*")
+    pod.log("user", r"there is no user \"\*\*\*\"")
+    for name in "executed", "printed", "connected", "looked":
+        await_true(f"{name} has failed its check", lambda: pod.worker(name)["checks"][0]["misses"])
+    pod.log("stopped", "^ready$", own=False)
+    seen = [pod.ask("GET", target).text for target in ("/api/v1/status", "/api/v1/events", "/metrics", "/readyz?verbose")]
+    assert pod.stop() == 0
+    own = [line.msg for line in pod.find()]  # what its stop command prints itself is the worker's business
+    for text in (*seen, *own, pod.termination.read_text()):
+        assert value not in text and other not in text, text
+        assert "OPSECRETval" not in text
+
+
+def test_a_shim_that_its_worker_has_stopped_still_ends_with_podvisor(pods):
+    """It is woken by podvisor's requests, and by its death."""
+    script = "trap '' TERM HUP; kill -STOP $PPID; echo stopped; while :; do sleep 1000; done"
+    pod = pods(workers(one={"command": ["sh", "-c", script], "stop": {"timeout": "300ms"}}))
+    pod.log("one", "^stopped$", own=False)
+    assert pod.stop() == 0
+    pod.assert_nothing_left()
+    pod = pods(workers(one=["sh", "-c", script]))
+    pod.log("one", "^stopped$", own=False)
+    assert len(pod.marked()) >= 2
+    pod.kill(signal.SIGKILL)
+    pod.process.wait()
+    await_true("nothing of it is left", lambda: not pod.marked())
+
+
+def test_a_reload_says_what_becomes_of_a_worker_that_had_failed(pods):
+    failing = {"command": ["sh", "-c", "exit 3"], "restart": {"limit": {"count": 1}, "backoff": {"initial": "1ms"}}}
+    pod = pods(workers(one=failing, two=[TREE]))
+    failed = pod.log("one", "^failed: ")
+    pod.reload(workers(one={**failing, "env": {"V": "1"}}, two=[TREE]))
+    pod.log(msg=r"^~ worker one: .*env.*; starts again$", after=failed.index)
+    pod.log("one", "^starting: run", after=failed.index)
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGPWR, signal.SIGALRM, signal.SIGXCPU, signal.SIGRTMIN + 6])
+def test_a_signal_that_means_nothing_ends_nothing(pods, number):
+    pod = pods(workers(one=[TREE]))
+    pid = pod.ready("one")
+    pod.kill(number)
+    pod.log(msg="means nothing to podvisor", level="warn")
+    assert pod.worker("one")["pid"] == pid
+    assert pod.stop() == 0

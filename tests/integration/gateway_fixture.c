@@ -270,6 +270,8 @@ void gateway_backend_stop(struct gateway_fixture *f)
 	close(f->listener);
 }
 
+static struct gateway_fixture *running;
+
 struct gateway_fixture *gateway_start(const char *gateway, const char *routes)
 {
 	struct gateway_fixture *f = calloc(1, sizeof(*f));
@@ -292,6 +294,7 @@ struct gateway_fixture *gateway_start(const char *gateway, const char *routes)
 	gateway_effect(f, EFFECT_GATEWAY_LISTEN, 0);
 	assert_true(gateway_awaits(f, EVENT_GATEWAY_LISTENING, GATEWAY_PATIENCE_MS, &listening));
 	snprintf(f->address, sizeof(f->address), "%.60s", listening.text);
+	running = f;
 	return f;
 }
 
@@ -301,7 +304,16 @@ void gateway_end(struct gateway_fixture *f)
 	pthread_join(f->thread, NULL);
 	world_free(f->world);
 	close(f->listener);
+	running = running == f ? NULL : running;
 	free(f);
+}
+
+int gateway_tear_down(void **state)
+{
+	(void)state;
+	if (running)
+		gateway_end(running);
+	return 0;
 }
 
 /* ---- sockets ---- */

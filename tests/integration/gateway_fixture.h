@@ -21,6 +21,8 @@ struct gateway_fixture;
  * the list, in which "BACKEND" stands for its address. It listens when this returns. */
 struct gateway_fixture *gateway_start(const char *gateway, const char *routes);
 void gateway_end(struct gateway_fixture *f);
+/* Of a test: ends the one that was started last, if it still goes. */
+int gateway_tear_down(void **state);
 
 /* A new client's or a new backend's connection; blocking with the patience. */
 int gateway_client(struct gateway_fixture *f);

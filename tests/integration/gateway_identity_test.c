@@ -29,15 +29,6 @@
 
 static struct gateway_fixture *f;
 
-static int tear_down(void **state)
-{
-	(void)state;
-	if (f)
-		gateway_end(f);
-	f = NULL;
-	return 0;
-}
-
 /* ---- identity ---- */
 
 /* One direction of a WebSocket, and all that was sent in it. */
@@ -227,7 +218,7 @@ static void a_drain_cuts_between_two_frames_and_loses_no_message_that_was_finish
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+#define TEST(name) cmocka_unit_test_teardown(name, gateway_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(any_bytes_pass_unchanged_in_both_directions_however_they_are_cut),
 		TEST(a_drain_cuts_between_two_frames_and_loses_no_message_that_was_finished),

@@ -22,15 +22,6 @@ static void start(const char *gateway)
 	f = gateway_start(gateway, NULL);
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	if (f)
-		gateway_end(f);
-	f = NULL;
-	return 0;
-}
-
 static void expect(const char *part)
 {
 	if (!strstr(text, part))
@@ -687,7 +678,7 @@ static void a_rewrite_takes_the_place_of_the_prefix(void **state)
 		expect(want);
 		close(client);
 		close(backend);
-		tear_down(NULL);
+		gateway_tear_down(NULL);
 	}
 }
 
@@ -718,7 +709,7 @@ static void forwarding_fields_are_extended_for_those_who_are_trusted_and_replace
 		}
 		close(client);
 		close(backend);
-		tear_down(NULL);
+		gateway_tear_down(NULL);
 	}
 }
 
@@ -898,7 +889,7 @@ static void after_an_undrain_it_listens_again(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+#define TEST(name) cmocka_unit_test_teardown(name, gateway_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_request_is_written_anew_and_its_answer_comes_back),
 		TEST(both_connections_are_used_again),

@@ -23,15 +23,6 @@ static const uint8_t *const by_client = key, *const by_server = NULL;
 
 static struct gateway_fixture *f;
 
-static int tear_down(void **state)
-{
-	(void)state;
-	if (f)
-		gateway_end(f);
-	f = NULL;
-	return 0;
-}
-
 /* ---- frames ---- */
 
 static void add_frame(
@@ -1087,7 +1078,7 @@ static void an_idle_websocket_costs_little_memory_even_after_traffic(void **stat
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+#define TEST(name) cmocka_unit_test_teardown(name, gateway_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(every_byte_passes_unchanged_however_the_stream_is_cut),
 		TEST(the_handshake_passes_its_fields_both_ways),

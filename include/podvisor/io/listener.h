@@ -2,6 +2,7 @@
 #ifndef PODVISOR_IO_LISTENER_H
 #define PODVISOR_IO_LISTENER_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "podvisor/base/err.h"
@@ -20,6 +21,9 @@ int listener_new(struct listener **out, struct loop *l, const char *address, int
 /* Closes the socket and removes the path of a Unix one, if it is still its own. NULL is fine. May be called from
  * accepted. */
 void listener_free(struct listener *l);
+
+/* Whether somebody takes connections at that Unix socket. */
+bool listener_answers(const char *path);
 
 /* Where it really listens: "127.0.0.1:43211". Borrowed. */
 const char *listener_address(const struct listener *l);

@@ -309,6 +309,9 @@ struct config {
 	 * whose name tells that it is secret. They are shown nowhere. */
 	const char **secrets;
 	size_t n_secrets;
+	/* What is secret in them, the longest first; owned. */
+	char **secret_values;
+	size_t n_secret_values;
 };
 
 /* What the configuration needs from outside, so that this room stays pure. */
@@ -362,6 +365,11 @@ char *config_reference(void);
 /* What libpq takes, with its passwords replaced by "***": both of a URI and of
  * key=value pairs. malloc'ed; NULL: out of memory. */
 char *config_masked_dsn(const char *dsn);
+/* Puts "***" in the place of every secret value of c in text, which does not grow. A beginning of one at
+ * the very end counts, for a sentence may have been cut there. Values of less than CONFIG_CONCEAL_LEAST
+ * bytes stay: they are in every sentence. */
+#define CONFIG_CONCEAL_LEAST 4
+void config_conceal(const struct config *c, char *text);
 /* Whether a variable, header or option of that name holds a secret: TOKEN, DB_PASSWORD, Authorization. */
 bool config_name_is_secret(const char *name);
 

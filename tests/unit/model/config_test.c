@@ -25,7 +25,7 @@ static const char *variable(void *ctx, const char *name)
 {
 	static const char *const known[][2] = {{"HOSTNAME", "pod-7"},
 		{"DATABASE_URL", "postgres://u:hunter2@db/backend"}, {"EMPTY", ""}, {"N", "7"}, {"YES", "true"},
-		{"LATIN", "\xe9"}, {"SMTP_PASSWORD", "hunter2"}};
+		{"LATIN", "\xe9"}, {"SMTP_PASSWORD", "hunter2"}, {"MY_TOKEN", "s3cretvalue"}};
 	(void)ctx;
 	for (size_t i = 0; i < COUNT(known); i++)
 		if (strcmp(known[i][0], name) == 0)
@@ -40,6 +40,8 @@ static char *file(void *ctx, const char *path, struct err *err)
 		return strdup("hunter2\n");
 	if (strcmp(path, "/run/secrets/dsn") == 0)
 		return strdup("postgres://u:hunter2@db/backend\r\n\n");
+	if (strcmp(path, "/two/lines") == 0)
+		return strdup("first-line\nsecond-line\n");
 	if (strcmp(path, "/run/secrets/binary") == 0)
 		return strdup("\xff\xfe");
 	err_set(err, -ENOENT, "%s: No such file or directory", path);
@@ -660,6 +662,26 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
+}
+
+static void secret_values_are_concealed_wherever_they_come_back(void **state)
+{
+	(void)state;
+	struct config *c = must_parse("{'workers': {'a': {'command': ['x', '${MY_TOKEN}y', '${file:/two/lines}'],"
+				      " 'env': {'DB_PASSWORD': 'literal-one', 'PLAIN': 'plain-value'}}}}");
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {{"cannot execute s3cretvaluey: No such file", "cannot execute ***y: No such file"},
+		{"it said first-line, second-line and s3cretvalue", "it said ***, *** and ***"},
+		{"s3cretvalues3cretvalue", "******"}, {"literal-one plain-value", "*** plain-value"},
+		{"it was cut at s3cretv", "it was cut at ***"}, {"too short: s3c", "too short: s3c"}, {"", ""}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[160];
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		config_conceal(c, text);
+		assert_string_equal(text, cases[i].expected);
+	}
+	config_release(c);
 }
 
 static void a_socket_s_path_fits_into_its_address(void **state)
@@ -1482,6 +1504,7 @@ int main(void)
 		cmocka_unit_test(progress_takes_its_number_from_one_place),
 		cmocka_unit_test(restart_with_names_others_that_are_there),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
+		cmocka_unit_test(secret_values_are_concealed_wherever_they_come_back),
 		cmocka_unit_test(a_socket_s_path_fits_into_its_address),
 		cmocka_unit_test(a_path_is_measured_when_its_variables_are_replaced),
 		cmocka_unit_test(the_host_s_name_stands_in_for_a_variable_that_shells_do_not_export),
