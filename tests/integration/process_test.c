@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -607,7 +608,7 @@ static void a_control_socket_closed_early_does_not_silence_its_number_s_next_own
 	unlink(path);
 }
 
-static void a_stopped_shim_does_not_save_its_tree(void **state)
+static void a_stopped_shim_is_woken_by_what_is_asked_of_it(void **state)
 {
 	(void)state;
 	struct run r;
@@ -617,17 +618,40 @@ static void a_stopped_shim_does_not_save_its_tree(void **state)
 	kill(process_shim_pid(&r.p), SIGSTOP);
 	process_kill(&r.p);
 	await_gone(&r);
-	assert_true(r.end.shim_killed);
+	assert_false(r.end.shim_killed);
 }
 
-static void a_shim_stopped_while_it_kills_is_replaced(void **state)
+/* No SIGCONT helps a process that its tracer holds. */
+static void hold_shim(const struct run *r)
+{
+	siginfo_t info;
+	pid_t pid = process_shim_pid(&r->p);
+	assert_return_code(ptrace(PTRACE_SEIZE, pid, NULL, NULL), errno);
+	assert_return_code(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), errno);
+	assert_return_code(waitid(P_PID, (id_t)pid, &info, WSTOPPED), errno);
+}
+
+static void a_shim_that_cannot_wake_does_not_save_its_tree(void **state)
 {
 	(void)state;
 	struct run r;
 	start_tree(&r, ALL_KINDS);
 	await_ready(&r);
 	AWAIT(r.calls_started);
-	kill(process_shim_pid(&r.p), SIGSTOP);
+	hold_shim(&r);
+	process_kill(&r.p);
+	await_gone(&r);
+	assert_true(r.end.shim_killed);
+}
+
+static void a_shim_held_while_it_kills_is_replaced(void **state)
+{
+	(void)state;
+	struct run r;
+	start_tree(&r, ALL_KINDS);
+	await_ready(&r);
+	AWAIT(r.calls_started);
+	hold_shim(&r);
 	kill(r.pid, SIGKILL);
 	process_kill(&r.p);
 	await_gone(&r);
@@ -1125,8 +1149,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(many_shims_killed_at_once_leave_nothing),
 		cmocka_unit_test(a_shim_killed_before_it_could_report_is_a_failed_start),
 		cmocka_unit_test(a_control_socket_closed_early_does_not_silence_its_number_s_next_owner),
-		cmocka_unit_test(a_stopped_shim_does_not_save_its_tree),
-		cmocka_unit_test(a_shim_stopped_while_it_kills_is_replaced),
+		cmocka_unit_test(a_stopped_shim_is_woken_by_what_is_asked_of_it),
+		cmocka_unit_test(a_shim_that_cannot_wake_does_not_save_its_tree),
+		cmocka_unit_test(a_shim_held_while_it_kills_is_replaced),
 		cmocka_unit_test(other_signals_do_not_disturb_a_shim),
 		cmocka_unit_test(what_does_not_belong_to_a_worker_survives_its_shim),
 		cmocka_unit_test(two_thousand_workers_exit_at_once_and_none_is_lost),
