@@ -1,6 +1,7 @@
 #include "podvisor/io/stream.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #define FLUSH_MS     10000 /* a peer of a finished stream that takes nothing for so long is given up */
 #define ROUND_EVENTS 128 /* of one round, before other handles of the loop get their turn */
+#define SPARE_MAX    512 /* descriptors that are left for others, of few an eighth */
 
 enum flag {
 	READING = 1, /* the owner wants bytes */
@@ -74,6 +76,7 @@ struct streams {
 	struct list lingerers; /* by extra.node */
 	size_t open, lingering;
 	size_t enough; /* streams; more would leave no descriptors for others */
+	int ceiling; /* the first descriptor that is others' */
 	int epoll, open_handles;
 	bool in_round, freed;
 	char buffer[STREAM_READ_BYTES];
@@ -83,12 +86,19 @@ struct streams {
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
-static size_t enough_streams(void)
+static int first_spare(void)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		return SIZE_MAX;
-	return (size_t)(limit.rlim_cur - limit.rlim_cur / 8);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	int most = (int)limit.rlim_cur, spare = most / 8;
+	return most - (spare < SPARE_MAX ? spare : SPARE_MAX);
+}
+
+/* The kernel gives the lowest number that is free (open(2)): a high one says that so many are in use, by whomever. */
+static void judge(struct streams *h, int fd)
+{
+	h->enough = fd < h->ceiling ? SIZE_MAX : h->open;
 }
 
 struct streams *streams_new(struct loop *l, struct err *err)
@@ -116,7 +126,8 @@ struct streams *streams_new(struct loop *l, struct err *err)
 	list_init(&h->ready);
 	list_init(&h->graves);
 	list_init(&h->lingerers);
-	h->enough = enough_streams();
+	h->enough = SIZE_MAX;
+	h->ceiling = first_spare();
 	uv_poll_start(&h->poll, UV_READABLE, on_ready);
 	return h;
 }
@@ -269,6 +280,7 @@ struct stream *stream_adopt(struct streams *h, int fd, const struct stream_ops *
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 && family == AF_UNIX)
 		s->flags |= LOCAL;
 	s->fd = fd;
+	judge(h, fd);
 	if (watch(s) < 0) {
 		unmake(s);
 		return NULL;
@@ -582,6 +594,7 @@ static int begin(struct stream *s, const struct sockaddr *at, socklen_t len)
 	s->fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return -errno;
+	judge(s->hub, s->fd);
 	if (at->sa_family == AF_UNIX)
 		s->flags |= LOCAL;
 	else

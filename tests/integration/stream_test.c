@@ -266,31 +266,87 @@ static void a_read_brings_no_more_than_was_asked_until_another_owner_comes(void 
 	close(fd);
 }
 
-static void many_streams_are_scarce_before_the_descriptors_are(void **state)
+static struct streams *hub_with_limit(struct fixture *f, rlim_t most)
 {
-	enum { LIMIT = 64, ENOUGH = 56 };
-	struct fixture *f = *state;
 	struct rlimit before, limit;
-	struct stream *streams[ENOUGH];
 	getrlimit(RLIMIT_NOFILE, &before);
-	limit = (struct rlimit){.rlim_cur = LIMIT, .rlim_max = before.rlim_max};
+	limit = (struct rlimit){.rlim_cur = most, .rlim_max = before.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &limit);
 	struct streams *hub = streams_new(&f->loop, NULL);
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_non_null(hub);
-	for (int i = 0; i < ENOUGH; i++) {
-		int pair[2];
-		assert_false(streams_scarce(hub));
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-		streams[i] = stream_adopt(hub, pair[0], &ops, f);
-		assert_non_null(streams[i]);
-		close(pair[1]);
-	}
-	assert_true(streams_scarce(hub));
-	stream_close(streams[0]);
+	return hub;
+}
+
+/* The number of its descriptor. */
+static int adopt_one(struct fixture *f, struct streams *hub, struct stream **stream)
+{
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	*stream = stream_adopt(hub, pair[0], &ops, f);
+	assert_non_null(*stream);
+	close(pair[1]);
+	return pair[0];
+}
+
+static int adopt_until_scarce(struct fixture *f, struct streams *hub, struct stream **streams, int most, int *last)
+{
+	int n = 0;
+	for (*last = 0; n < most && !streams_scarce(hub); n++)
+		*last = adopt_one(f, hub, &streams[n]);
+	return n;
+}
+
+static void many_streams_are_scarce_before_the_descriptors_are(void **state)
+{
+	enum { LIMIT = 64, CEILING = 56, OTHERS = 8 };
+	struct fixture *f = *state;
+	struct stream *streams[LIMIT];
+	int others[OTHERS], last;
+	struct streams *hub = hub_with_limit(f, LIMIT);
+	int n = adopt_until_scarce(f, hub, streams, LIMIT, &last);
+	assert_true(n > OTHERS && n <= CEILING);
+	assert_true(last == CEILING || last == CEILING + 1);
+	stream_close(streams[--n]);
 	assert_false(streams_scarce(hub));
-	for (int i = 1; i < ENOUGH; i++)
+	/* What others hold counts as well, and what they give back. */
+	for (int i = 0; i < n; i++)
 		stream_close(streams[i]);
+	for (int i = 0; i < OTHERS; i++)
+		assert_return_code(others[i] = fcntl(0, F_DUPFD_CLOEXEC, 0), errno);
+	int fewer = adopt_until_scarce(f, hub, streams, LIMIT, &last);
+	assert_true(fewer <= n + 1 - OTHERS + 1);
+	for (int i = 0; i < OTHERS; i++)
+		close(others[i]);
+	stream_close(streams[--fewer]);
+	adopt_one(f, hub, &streams[fewer++]);
+	assert_false(streams_scarce(hub));
+	for (int i = 0; i < fewer; i++)
+		stream_close(streams[i]);
+	streams_free(hub);
+}
+
+static void of_many_descriptors_few_are_spared(void **state)
+{
+	enum { LIMIT = 8192, SPARED = 512 };
+	struct fixture *f = *state;
+	struct stream *low, *high;
+	struct streams *hub = hub_with_limit(f, LIMIT);
+	adopt_one(f, hub, &low);
+	assert_false(streams_scarce(hub));
+	int fd = fcntl(0, F_DUPFD_CLOEXEC, LIMIT - SPARED - 1);
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(dup3(pair[0], fd, O_CLOEXEC), LIMIT - SPARED - 1);
+	high = stream_adopt(hub, fd, &ops, f);
+	assert_false(streams_scarce(hub));
+	stream_close(high);
+	fd = fcntl(pair[0], F_DUPFD_CLOEXEC, LIMIT - SPARED);
+	high = stream_adopt(hub, fd, &ops, f);
+	assert_true(streams_scarce(hub));
+	stream_close(high);
+	stream_close(low);
+	close(pair[0]), close(pair[1]);
 	streams_free(hub);
 }
 
@@ -500,6 +556,7 @@ int main(void)
 		TEST(bytes_that_came_while_reading_was_off_are_not_forgotten),
 		TEST(a_read_brings_no_more_than_was_asked_until_another_owner_comes),
 		TEST(many_streams_are_scarce_before_the_descriptors_are),
+		TEST(of_many_descriptors_few_are_spared),
 		TEST(a_reset_is_told_even_while_reading_is_off),
 		TEST(connecting_works_by_number_by_name_and_by_path),
 		TEST(a_refused_connect_is_told_from_the_loop),

@@ -50,8 +50,8 @@ struct streams *streams_new(struct loop *l, struct err *err);
 void streams_free(struct streams *h);
 /* after is called when a round of callbacks is over: the place to free what they left behind. */
 void streams_after(struct streams *h, void (*after)(void *ctx), void *ctx);
-/* No more streams should be adopted: they have seven eighths of the descriptors that the process may hold, and the rest
- * is for what is needed to serve them, and for others. */
+/* No more streams should be adopted until one is closed: of the descriptors that the process may hold only 512 are free
+ * (an eighth when it may hold few), and those are for what is needed to serve them, and for others. */
 bool streams_scarce(const struct streams *h);
 /* Streams that were finished and are not closed yet. */
 size_t streams_lingering(const struct streams *h);
