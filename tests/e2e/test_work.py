@@ -105,7 +105,7 @@ class Cluster:
 
     def start(self):
         self.server = subprocess.Popen([self.BIN / "postgres", "-D", self.path / "data", "-k", self.path, "-h", "", "-p",
-                                        str(self.port), "-F"], stdout=self.log, stderr=self.log, cwd="/",
+                                        str(self.port), "-F", "-c", "dynamic_shared_memory_type=mmap"], stdout=self.log, stderr=self.log, cwd="/",
                                        preexec_fn=self.become)
         await_true("PostgreSQL answers", lambda: subprocess.run(
             [self.BIN / "pg_isready", "-q", "-d", self.dsn], check=False).returncode == 0)

@@ -162,9 +162,10 @@ static int make_cluster(void **state)
 		print_error("initdb failed\n");
 		return -1;
 	}
-	char conf[256];
+	char conf[512];
 	snprintf(conf, sizeof(conf),
 		"listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\n"
+		"dynamic_shared_memory_type = mmap\n" /* gone with its directory, however it is killed */
 		"max_connections = 12\nsuperuser_reserved_connections = 4\nlogging_collector = off\n",
 		cluster.dir);
 	put_file("postgresql.conf", conf, "a");
