@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "podvisor/io/library.h"
+#include "podvisor/io/postgres_dsn.h"
 
 /* ---- the library, loaded late ---- */
 
@@ -677,17 +678,6 @@ static void take_wishes(struct postgres *p, PGconn *conn)
 	pq.conninfoFree(options);
 }
 
-/* A password whose @ or / is not percent-encoded ends up as part of the host or
- * port; naming those would show it. */
-static const char *find_misreading(const struct wishes *w)
-{
-	if (w->host && strchr(w->host, '@') && w->host[0] != '@' && w->host[0] != '/')
-		return "the dsn's host contains an @: is one in the password not written as %40?";
-	if (w->port && w->port[strspn(w->port, "0123456789,")])
-		return "the dsn's port is not a number: is a / in the password not written as %2F?";
-	return NULL;
-}
-
 /* libpq's own words may quote the dsn, so only harmless ones are passed on. */
 static const char *explain_refusal(const char *message)
 {
@@ -718,11 +708,11 @@ static void understand(uv_work_t *work)
 	else
 		take_wishes(p, conn);
 	pq.finish(conn);
-	if (!trouble)
-		trouble = find_misreading(&p->wishes);
-	if (trouble) {
+	const char *misread = trouble ? NULL : postgres_dsn_misreading(p->wishes.host, p->wishes.port);
+	if (trouble || misread) {
 		p->failure = (struct postgres_failure){.reason = POSTGRES_REASON_OTHER, .permanent = true};
-		snprintf(p->failure.text, sizeof(p->failure.text), "%s", trouble);
+		snprintf(p->failure.text, sizeof(p->failure.text), "%s%s", misread ? "the dsn is misread: " : "",
+			misread ? misread : trouble);
 	}
 }
 

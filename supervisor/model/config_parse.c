@@ -101,6 +101,15 @@ static void remember_reference(
 }
 
 /* A string value of the key's syntax; NULL when it is a mistake (reported). */
+static bool check_dsn(struct parser *p, const struct config_node *node, const char *dsn)
+{
+	struct err err = {0};
+	if (!p->source->dsn || p->source->dsn(p->source->ctx, dsn, &err) == 0)
+		return true;
+	config_report_value(p->report, node, "is refused: %s", err.text);
+	return false;
+}
+
 static char *parse_text(struct parser *p, const struct config_key *key, const struct config_node *node)
 {
 	bool secret = false;
@@ -125,6 +134,10 @@ static char *parse_text(struct parser *p, const struct config_key *key, const st
 		return NULL;
 	}
 	if ((secret || key->secret) && !config_mark_secret(p->config, text))
+	if (key->syntax == CONFIG_DSN && !check_dsn(p, node, text)) {
+		free(text);
+		return NULL;
+	}
 		p->out_of_memory = true;
 	if (key->secret)
 		keep_secret(p, text, strlen(text));

@@ -128,8 +128,8 @@ const struct config_section config_section_volume = {
 
 static const struct config_key postgres_keys[] = {
 	KEY("dsn", STRING, config_postgres, dsn, NULL, .syntax = CONFIG_DSN, .required = true,
-		.text = "Anything libpq takes: URI, key=value, service, several hosts, TLS. The password is shown "
-			"nowhere."),
+		.text = "Anything libpq takes: URI, key=value, service, several hosts, TLS. libpq judges it when the "
+			"configuration is read. The password is shown nowhere."),
 	KEY("interval", DURATION, config_postgres, interval, "5s", .min = 100,
 		.text = "Between checks of the kept session."),
 	KEY("timeout", DURATION, config_postgres, timeout, "2s", .min = 10, .text = "Until a check has failed."),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "podvisor/io/file.h"
+#include "podvisor/io/postgres_dsn.h"
 #include "podvisor/wire/tzif.h"
 
 static const char *variable(void *ctx, const char *name)
@@ -57,6 +58,12 @@ static void *zone(void *ctx, const char *name, size_t *len, struct err *err)
 	return taken;
 }
 
+static int dsn(void *ctx, const char *text, struct err *err)
+{
+	(void)ctx;
+	return postgres_dsn_check(text, err);
+}
+
 static void sum_up(const char *path, const struct config_report *report, struct err *err)
 {
 	size_t all = report->count + report->more;
@@ -96,19 +103,27 @@ static struct config *parse(const struct buf *text, const struct config_source *
 		return config;
 	config_release(config);
 	return NULL;
+/* The pod's name in Kubernetes. As it is at the start, as the environment is: a host that is renamed meanwhile is the
+ * same instance, and a reload has nothing to refuse in that. */
+static const char *host_name(void)
+{
+	static char name[256];
+	if (!name[0] && gethostname(name, sizeof(name) - 1) < 0)
+		name[0] = '\0';
+	return name[0] ? name : NULL;
+}
+
 }
 
 struct config *configuration_check(const char *path, ms_t patience, struct config_report *report, struct err *err)
 {
 	struct buf text;
-	char host[256] = ""; /* the pod's name in Kubernetes */
 	report->count = report->more = 0;
 	struct outside outside = {patience};
 	if (file_read(path, CONFIGURATION_MAX_BYTES, patience, &text, err) < 0)
 		return NULL;
-	bool named = gethostname(host, sizeof(host) - 1) == 0 && host[0];
 	const struct config_source source = {
-		.ctx = &outside, .variable = variable, .host = named ? host : NULL, .file = file, .zone = zone};
+		.ctx = &outside, .variable = variable, .host = host_name(), .file = file, .zone = zone, .dsn = dsn};
 	struct config *config = parse(&text, &source, report);
 	buf_fini(&text);
 	if (!config)

@@ -15,7 +15,7 @@ pytestmark = built
 
 FILES = ROOT / "tests" / "fixtures" / "config"
 
-# Ten ways to be wrong: every mistake, in the order of the file.
+# Eleven ways to be wrong: every mistake, in the order of the file.
 BROKEN = {
     "bad_json": ["3:47: is not JSON"],
     "unknown_key": ['4:7: workers.api.comand: unknown key "comand" (did you mean "command"?)', '8:3: metrics: unknown key'],
@@ -34,6 +34,9 @@ BROKEN = {
     "lease_times": ["3:3: leases: is not available in this version", "8:17: leases.drain_at: ", "9:16: leases.kill_at: "],
     "unreadable_file": ["3:22: postgres.main.dsn: cannot be read: /nonexistent/podvisor/dsn: No such file or directory",
                         "5:25: control.token: needs the environment variable PODVISOR_TEST_UNSET_TOKEN"],
+    "dsn": ['3:24: postgres.option.dsn: is refused: libpq knows no option "sslmod" (did you mean "sslmode"?)',
+            '4:23: postgres.pairs.dsn: is refused: a word in it has no "="',
+            '5:23: postgres.value.dsn: is refused: libpq does not take the value of its option "sslmode"'],
     "empty": ["1:1: the file is empty"],
 }
 
@@ -66,6 +69,12 @@ def test_run_refuses_it_with_the_same_words_and_starts_nothing(name, tmp_path):
     assert_refused(done, path, BROKEN[name])
     assert done.stdout == ""
     assert marked_with(mark) == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_connection_string_shows_nothing_of_its_password(tmp_path):
+    for command in ("check", "run"):
+        done = ask(command, "-c", str(FILES / "dsn.json"), cwd=tmp_path)
+        assert done.returncode == 78 and "hidden" not in done.stderr + done.stdout
 
 
 def test_a_worker_beside_a_mistake_is_not_started(tmp_path):

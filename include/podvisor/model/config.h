@@ -327,6 +327,9 @@ struct config_source {
 	 * bytes long, or NULL with a sentence in err that names the path. */
 	void *(*zone)(void *ctx, const char *name, size_t *len, struct err *err);
 };
+	/* Whether libpq takes that connection string: 0, or negative with a sentence in err that shows nothing of it.
+	 * NULL: it is not asked. */
+	int (*dsn)(void *ctx, const char *dsn, struct err *err);
 
 /* One mistake; line and column count from 1. */
 struct config_mistake {
