@@ -209,8 +209,8 @@ static json_int_t print_events(const struct options *o, const json_t *answer, bo
 	json_int_t missed = json_integer_value(json_object_get(answer, "missed"));
 	const json_t *events = json_object_get(answer, "events");
 	if (missed > 0)
-		fprintf(stderr, "podvisor %s: %lld events were forgotten before they could be shown\n", o->verb,
-			(long long)missed);
+		fprintf(stderr, "podvisor %s: %lld event%s forgotten before %s could be shown\n", o->verb,
+			(long long)missed, missed == 1 ? " was" : "s were", missed == 1 ? "it" : "they");
 	for (size_t i = 0; i < json_array_size(events); i++) {
 		const json_t *e = json_array_get(events, i);
 		if (o->given[OPTION_JSON]) {

@@ -108,7 +108,7 @@ static json_t *shape_run(const struct snapshot *s, const struct worker *w, const
 	char text[WORKER_END_SIZE];
 	bool exited = r->exited && WIFEXITED(r->status), signaled = r->exited && WIFSIGNALED(r->status);
 	worker_describe_end(w, r, text, sizeof(text));
-	return json_pack("{s:I,s:o,s:o,s:o,s:o, s:o,s:o,s:o,s:o, s:o,s:s,s:i,s:f,s:o}", "run", (json_int_t)r->run,
+	return json_pack("{s:I,s:o,s:o,s:o,s:o, s:o,s:o,s:o,s:o, s:o,s:s,s:i,s:f,s:o}", "run", (json_int_t)r->number,
 		"pid", r->pid ? json_integer(r->pid) : json_null(), "started", point_or_null(s, r->started_at), "ended",
 		point_or_null(s, r->ended_at), "seconds",
 		r->started_at ? seconds(r->ended_at - r->started_at) : json_null(), "code",
@@ -218,9 +218,9 @@ static json_t *worker_standing(const struct snapshot *s, const struct worker *w)
 		kind_name(w->config->kind), "critical", w->config->critical, "state", worker_state_name(w->state),
 		"reason", shape_reason(s, w), "since", point(s, w->since), "since_seconds", seconds(s->now - w->since),
 		"wanted", w->wanted, "available", worker_is_available(w), "pid",
-		worker_is_up(w) && w->pid > 0 ? json_integer(w->pid) : json_null(), "run", (json_int_t)w->run,
-		"started", up ? point(s, w->started_at) : json_null(), "uptime_seconds",
-		up ? seconds(s->now - w->started_at) : json_null(), "next_start",
+		worker_is_up(w) && w->pid > 0 ? json_integer(w->pid) : json_null(), "run",
+		(json_int_t)worker_run_number(w), "started", up ? point(s, w->started_at) : json_null(),
+		"uptime_seconds", up ? seconds(s->now - w->started_at) : json_null(), "next_start",
 		w->state == WORKER_BACKOFF ? point_or_null(s, w->not_before) : json_null(), "status_text",
 		answer_string(w->status_text));
 }

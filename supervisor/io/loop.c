@@ -184,7 +184,7 @@ int loop_open_pool(struct loop *l, struct err *err)
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
 	int rc = make_threads(l, n);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-	return rc < 0 ? err_set(err, rc, "no room for %zu threads: %s", n, strerror(-rc)) : 0;
+	return rc < 0 ? err_set(err, rc, "no room for %zu thread%s: %s", n, n == 1 ? "" : "s", strerror(-rc)) : 0;
 }
 
 /* ---- turning ---- */

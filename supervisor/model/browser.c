@@ -361,7 +361,8 @@ static void on_hit(struct browser *b, enum rung rung, const struct event *e, str
 {
 	struct browser_rung *r = &b->rungs[rung];
 	if (b->state == BROWSER_READY && r->misses)
-		tell(b, t, LOG_INFO, "health", "rung %s answers again after %d misses", rung_name(rung), r->misses);
+		tell(b, t, LOG_INFO, "health", "rung %s answers again after %d miss%s", rung_name(rung), r->misses,
+			r->misses == 1 ? "" : "es");
 	r->proven = true;
 	r->misses = 0;
 	if (e->browser.port > 0)
@@ -385,7 +386,8 @@ static void on_late_miss(struct browser *b, enum rung rung, struct turn *t)
 			b->trouble);
 		r->due = t->now;
 	} else if (r->misses >= limit) {
-		recycle(b, causes[rung], t, "rung %s missed %d times: %s", rung_name(rung), r->misses, b->trouble);
+		recycle(b, causes[rung], t, "rung %s missed %d time%s: %s", rung_name(rung), r->misses,
+			r->misses == 1 ? "" : "s", b->trouble);
 	}
 }
 

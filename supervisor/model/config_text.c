@@ -198,6 +198,10 @@ static void explain(const json_error_t *e, struct err *err)
 	case json_error_numeric_overflow:
 		err_set(err, -EBADMSG, "is not JSON that can be read: a number is too large");
 		break;
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		err_set(err, -EBADMSG, "a string holds a NUL, written \\u0000 or as it is (expected text without one)");
+		break;
 	default: {
 		const char *near = strstr(e->text, " near ");
 		err_set(err, -EBADMSG, "is not JSON: %.*s", near ? (int)(near - e->text) : (int)strlen(e->text),

@@ -101,6 +101,11 @@ struct worker_run *worker_current_run(struct worker *w)
 	return &w->history[w->n_runs % WORKER_HISTORY];
 }
 
+uint64_t worker_run_number(const struct worker *w)
+{
+	return w->run ? w->n_runs + 1 : 0;
+}
+
 const struct worker_run *worker_last_run(const struct worker *w)
 {
 	return w->n_runs ? &w->history[(w->n_runs - 1) % WORKER_HISTORY] : NULL;

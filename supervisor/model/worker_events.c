@@ -169,6 +169,33 @@ static bool rest(struct worker *w, struct turn *t)
 	return true;
 }
 
+static void fail_at_limit(struct worker *w, const char *end, struct turn *t)
+{
+	int count = w->config->restart.limit.count;
+	worker_enter(w, WORKER_FAILED, t, "%s; %d restart%s within %lld s %s its limit", end, count,
+		count == 1 ? "" : "s", (long long)w->config->restart.limit.window / 1000, count == 1 ? "is" : "are");
+}
+
+/* What stands in the configuration is not there, or not allowed: tried again all the same, for a file may be mounted
+ * later. */
+static bool is_hopeless(const struct worker_run *run)
+{
+	static const int errors[] = {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ENOEXEC, ELOOP, ENAMETOOLONG, EINVAL};
+	for (size_t i = 0; !run->exited && i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (run->error == -errors[i])
+			return true;
+	return false;
+}
+
+static void back_off(struct worker *w, const struct worker_run *run, const char *end, ms_t delay, struct turn *t)
+{
+	const char *verdict = is_hopeless(run) ? "; it will not start as configured" : "";
+	if (delay)
+		worker_enter(w, WORKER_BACKOFF, t, "%s%s; starting again in %lld ms", end, verdict, (long long)delay);
+	else
+		worker_enter(w, WORKER_BACKOFF, t, "%s%s; starting again at once", end, verdict);
+}
+
 /* A run ended that nobody asked to end: start again, later, or never. */
 static void decide_restart(struct worker *w, const struct worker_run *run, struct turn *t)
 {
@@ -191,16 +218,12 @@ static void decide_restart(struct worker *w, const struct worker_run *run, struc
 	if (delay < 0) {
 		if (w->config->restart.limit.action == RESTART_LIMIT_AUTO && rest(w, t))
 			return;
-		worker_enter(w, WORKER_FAILED, t, "%s; %d restarts within %lld s are its limit", end,
-			w->config->restart.limit.count, (long long)w->config->restart.limit.window / 1000);
+		fail_at_limit(w, end, t);
 		return;
 	}
 	w->restarts[w->cause]++;
 	w->not_before = clock_after(t->now, delay);
-	if (delay)
-		worker_enter(w, WORKER_BACKOFF, t, "%s; starting again in %lld ms", end, (long long)delay);
-	else
-		worker_enter(w, WORKER_BACKOFF, t, "%s; starting again at once", end);
+	back_off(w, run, end, delay, t);
 }
 
 /* Nothing of the run is left. */

@@ -10,7 +10,7 @@ static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 	w->run = (*next_run)++;
 	w->run_config = w->config;
 	w->run_source = config_hold(w->source);
-	*worker_current_run(w) = (struct worker_run){.run = w->run};
+	*worker_current_run(w) = (struct worker_run){.run = w->run, .number = worker_run_number(w)};
 	w->main_ended = w->killing = w->notified_ready = w->notified_stopping = w->again = false;
 	w->reloading = w->follow = w->triggered = w->watching = false;
 	w->stop_step = WORKER_STOP_NONE;
@@ -25,7 +25,7 @@ static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 		w->checks[i] = (struct health){.due = CLOCK_NEVER};
 	if (w->config->kind == WORKER_JOB)
 		schedule_began(&w->schedule, w->config, t);
-	worker_enter(w, WORKER_STARTING, t, "run %llu", (unsigned long long)w->run);
+	worker_enter(w, WORKER_STARTING, t, "run %llu", (unsigned long long)worker_run_number(w));
 	plan_add(t->plan, EFFECT_WORKER_SPAWN, w->slot, w->run, 0, "it is wanted");
 }
 

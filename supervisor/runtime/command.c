@@ -1,11 +1,13 @@
 #include "podvisor/runtime/command.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
+#include "podvisor/wire/shim.h"
 
 struct commands {
 	const struct context *context;
@@ -173,6 +175,34 @@ int command_describe(struct command *c, const struct worker *worker, struct envi
 		spec->n_groups = (size_t)c->account.n_groups;
 	}
 	return 0;
+}
+
+/* What the configuration names, and a step is about; NULL: nothing. */
+static const char *named_at(const struct config_worker *config, enum shim_step step)
+{
+	switch (step) {
+	case SHIM_STEP_EXEC:
+		return config->command[0];
+	case SHIM_STEP_CWD:
+		return config->cwd;
+	case SHIM_STEP_GID:
+		return config->group ? config->group : config->user;
+	case SHIM_STEP_GROUPS:
+	case SHIM_STEP_UID:
+		return config->user ? config->user : config->group;
+	default:
+		return NULL;
+	}
+}
+
+void command_explain(const struct config_worker *config, enum shim_step step, int error, char *out, size_t size)
+{
+	const char *name = named_at(config, step);
+	if (step == SHIM_STEP_EXEC)
+		snprintf(out, size, "cannot execute %.80s: %s", name, strerror(-error));
+	else
+		snprintf(out, size, "cannot %s%s%.70s%s: %s", shim_step_text(step), name ? " (" : "", name ? name : "",
+			name ? ")" : "", strerror(-error));
 }
 
 /* ---- all of them ---- */

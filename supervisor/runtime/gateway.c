@@ -34,11 +34,12 @@ static void tell_empty(struct gateways *g, size_t left)
 	g->told_empty = true;
 	snprintf(e.text, sizeof(e.text),
 		"clean %llu, peer first %llu, client time-out %llu, unclean %llu, reset %llu; "
-		"longest handshake %lld ms; %llu bytes discarded, %llu requests cut",
+		"longest handshake %lld ms; %llu byte%s discarded, %llu request%s cut",
 		(unsigned long long)r[GATEWAY_CLEAN], (unsigned long long)r[GATEWAY_PEER_FIRST],
 		(unsigned long long)r[GATEWAY_CLIENT_TIMEOUT], (unsigned long long)r[GATEWAY_UNCLEAN],
 		(unsigned long long)r[GATEWAY_RESET], (long long)d->longest_handshake_ms,
-		(unsigned long long)d->discarded_bytes, (unsigned long long)d->requests_cut);
+		(unsigned long long)d->discarded_bytes, d->discarded_bytes == 1 ? "" : "s",
+		(unsigned long long)d->requests_cut, d->requests_cut == 1 ? "" : "s");
 	loop_post(g->context->loop, &e);
 }
 

@@ -82,8 +82,8 @@ static void tell_lost(struct logs *l, uint64_t lost)
 	l->reporting = true;
 	/* The sum, because this line may be dropped too. */
 	logs_say(l, LOG_WARN, THING_POD, "",
-		"stdout is slower than the workers: the oldest %llu lines were dropped, %llu since the start",
-		(unsigned long long)lost, (unsigned long long)meters->log_dropped_lines);
+		"stdout is slower than the workers: the oldest %llu line%s dropped, %llu since the start",
+		(unsigned long long)lost, lost == 1 ? " was" : "s were", (unsigned long long)meters->log_dropped_lines);
 	l->reporting = false;
 }
 

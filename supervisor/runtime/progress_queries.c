@@ -85,8 +85,9 @@ static void read_number(const struct postgres_rows *rows, struct event *e)
 	const char *text = postgres_count(rows) ? postgres_value(rows, 0, 0) : NULL;
 	char *end = NULL;
 	if (postgres_count(rows) > 1 || postgres_columns(rows) != 1) {
-		snprintf(e->text, sizeof(e->text), "the query answered %d rows of %d columns (expected one number)",
-			postgres_count(rows), postgres_columns(rows));
+		snprintf(e->text, sizeof(e->text), "the query answered %d row%s of %d column%s (expected one number)",
+			postgres_count(rows), postgres_count(rows) == 1 ? "" : "s", postgres_columns(rows),
+			postgres_columns(rows) == 1 ? "" : "s");
 		return;
 	}
 	e->progressed.value = text ? strtod(text, &end) : NAN;

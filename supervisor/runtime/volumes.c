@@ -128,7 +128,8 @@ static int empty(struct job *j, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (emptied.failed)
-		say(j, "%lld entries could not be removed (%s)", (long long)emptied.failed, emptied.text);
+		say(j, "%lld %s could not be removed (%s)", (long long)emptied.failed,
+			emptied.failed == 1 ? "entry" : "entries", emptied.text);
 	return 0;
 }
 

@@ -72,11 +72,7 @@ static void on_exec_failed(void *ctx, struct process *p, int error, enum shim_st
 	struct run *r = p->data;
 	struct event e = {.kind = EVENT_WORKER_UNSTARTABLE, .error = error};
 	const struct worker *worker = &r->owner->context->world->workers[r->slot];
-	if (step == SHIM_STEP_EXEC)
-		snprintf(e.text, sizeof(e.text), "cannot execute %.80s: %s", worker->config->command[0],
-			strerror(-error));
-	else
-		snprintf(e.text, sizeof(e.text), "cannot %s: %s", shim_step_text(step), strerror(-error));
+	command_explain(worker->run_config ? worker->run_config : worker->config, step, error, e.text, sizeof(e.text));
 	post(r, &e);
 	end_run(r);
 }

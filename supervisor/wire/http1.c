@@ -209,7 +209,7 @@ static int read_fields(struct reading *r, struct span rest, size_t limit, struct
 		limit = HTTP1_HEADERS_MAX;
 	for (struct span line = http1_next_line(&rest); line.len; line = http1_next_line(&rest)) {
 		if (head->n_headers == limit)
-			return err_set(err, -EMSGSIZE, "more than %zu fields", limit);
+			return err_set(err, -EMSGSIZE, "more than %zu field%s", limit, limit == 1 ? "" : "s");
 		struct http1_header *field = &head->headers[head->n_headers];
 		int rc = read_field(line, field, err);
 		if (rc < 0)

@@ -400,7 +400,7 @@ def test_what_is_left_when_the_budget_is_over_is_told(podvisor, tmp_path):
         stuck.assert_ended()
     summary = summary_of(wires.pod)
     assert summary.startswith("clean 3, peer first 0, client time-out 0, unclean 1, reset 0;"), summary
-    assert summary.endswith("0 bytes discarded, 1 requests cut"), summary
+    assert summary.endswith("0 bytes discarded, 1 request cut"), summary
 
 
 def test_a_request_that_outlasts_its_grace_is_cut_and_counted(podvisor, tmp_path):
@@ -412,7 +412,7 @@ def test_a_request_that_outlasts_its_grace_is_cut_and_counted(podvisor, tmp_path
         assert asking.answer()[0] == 502
         asking.assert_ended()
         assert wires.pod.wait_end() == 0
-    assert summary_of(wires.pod).endswith("0 bytes discarded, 1 requests cut")
+    assert summary_of(wires.pod).endswith("0 bytes discarded, 1 request cut")
 
 
 def test_with_nothing_open_there_is_nothing_to_wait_for(podvisor, tmp_path):

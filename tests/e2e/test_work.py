@@ -170,8 +170,8 @@ def test_a_query_that_fails_is_told_and_not_held_against_the_worker(pods, cluste
 
 
 @pytest.mark.parametrize("sql, told", [
-    ("select 1, 2", "the query answered 1 rows of 2 columns (expected one number)"),
-    ("select generate_series(1, 3)", "the query answered 3 rows of 1 columns (expected one number)"),
+    ("select 1, 2", "the query answered 1 row of 2 columns (expected one number)"),
+    ("select generate_series(1, 3)", "the query answered 3 rows of 1 column (expected one number)"),
     ("select 'tall'", 'the query answered "tall" (expected a number)'),
     ("create table planted (i int)", "cannot execute CREATE TABLE in a read-only transaction"),
     ("select pg_sleep(100)", "canceling statement due to statement timeout"),

@@ -466,7 +466,7 @@ def test_a_user_of_many_groups_keeps_them_all(pods, tmp_path):
 UNSTARTABLE = {
     "no such file": ({"command": ["/nonexistent/program"]}, "cannot execute /nonexistent/program: No such file"),
     "no permission": ({"command": ["/etc/passwd"]}, "cannot execute /etc/passwd: Permission denied"),
-    "no directory": ({"command": ["true"], "cwd": "/nonexistent"}, "enter its working directory: No such file"),
+    "no directory": ({"command": ["true"], "cwd": "/nonexistent"}, "cannot enter its working directory (/nonexistent): No such file"),
     "no user": ({"command": ["true"], "user": "nobody-of-that-name"}, "nobody-of-that-name"),
     "no group": ({"command": ["true"], "group": "nobody-of-that-name"}, "nobody-of-that-name"),
     "an endless env file": ({"command": ["true"], "env_files": ["/dev/zero"]}, "/dev/zero: not a regular file"),
@@ -490,6 +490,55 @@ def test_a_worker_that_cannot_start_says_why(pods, what):
 
 
 @pytest.mark.parametrize("command, code", [(["/nonexistent/program"], 127), (["/etc/passwd"], 126)])
+@root_only
+def test_a_user_that_cannot_be_become_is_named(pods):
+    """Without the capabilities for it."""
+    wrap = ("setpriv", "--inh-caps=-all", "--bounding-set=-all", "--")
+    pod = pods(workers(bad={"command": ["true"], "user": "nobody", "restart": {"limit": {"count": 1}}}), wrap=wrap)
+    assert re.search(r"cannot (take its groups|become its user) \(nobody\): Operation not permitted", pod.log("bad", "^could not start: ").msg)
+    assert pod.stop() == 0
+
+
+def test_a_hopeless_start_says_so_in_its_state_is_tried_again_and_counts(pods):
+    """As Kubernetes' CrashLoopBackOff: a file may be mounted later. As systemd's 203/EXEC: it counts towards the limit."""
+    pod = pods(workers(bad={"command": ["./own-late"], "restart": {"backoff": {"initial": "1h", "max": "1h"}, "limit": {"count": 3}}}))
+    told = pod.log("bad", "^backoff: .*starting again in").msg
+    assert re.fullmatch(r"backoff: could not start: cannot execute ./own-late: No such file or directory; "
+                        r"it will not start as configured; starting again in \d+ ms", told)
+    worker = pod.worker("bad")
+    assert worker["state"] == "backoff" and worker["reason"] == told.removeprefix("backoff: ") and worker["next_start"]
+    assert worker["restarts_by_reason"] == {"spawn": 2}
+    assert "it will not start as configured" in ask_podvisor("status", pod).stdout
+    (pod.path / "own-late").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (pod.path / "own-late").chmod(0o755)
+    assert ask_podvisor("start", pod, "bad").returncode == 0
+    assert pod.worker("bad")["state"] == "ready"
+    assert pod.stop() == 0
+
+
+def ask_podvisor(verb, pod, *words):
+    return subprocess.run([PODVISOR, verb, "--socket", str(pod.path / "control.sock"), *words], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=DEADLINE_S, env={**os.environ, "COLUMNS": "400"})
+
+
+def test_hopeless_starts_come_to_the_limit_as_any_other(pods):
+    pod = pods(workers(bad={"command": ["/nonexistent/program"], "restart": {"backoff": {"initial": "1ms"}, "limit": {"count": 1}}}))
+    assert pod.log("bad", "^failed: ").msg.endswith("; 1 restart within 600 s is its limit")
+    assert pod.worker("bad")["state"] == "failed"
+    assert pod.stop() == 0
+
+
+def test_each_worker_s_runs_are_counted_from_one(pods):
+    once = {"command": ["sh", "-c", "[ -e own-seen ] || { touch own-seen; exit 1; }; exec sleep 1000"]}
+    pod = pods(workers(first=[TREE], second=once))
+    pod.log("second", "^starting: run 2$")
+    pod.ready("second"), pod.ready("first")
+    assert pod.find("first", "^starting: ")[0].msg == pod.find("second", "^starting: ")[0].msg == "starting: run 1"
+    assert pod.worker("first")["run"] == 1 and pod.worker("second")["run"] == 2
+    assert [run["run"] for run in pod.worker("second")["runs"]] == [1]
+    assert pod.stop() == 0
+
+
 def test_a_critical_worker_that_cannot_start_ends_podvisor(pods, command, code):
     pod = pods(workers(api={"command": command, "critical": True, "restart": {"limit": {"count": 1}}}))
     assert pod.wait() == code

@@ -73,7 +73,8 @@ const char *worker_cause_name(enum worker_cause cause);
 #define WORKER_HISTORY 20
 
 struct worker_run {
-	uint64_t run;
+	uint64_t run; /* never used twice, by no worker */
+	uint64_t number; /* as people count: the runs of this worker alone, from 1 */
 	int pid;
 	ms_t started_at, ended_at;
 	bool exited; /* status is valid; false: could not be started */
@@ -182,6 +183,8 @@ bool worker_is_up(const struct worker *w);
 bool worker_is_available(const struct worker *w);
 /* It will not come back by itself: failed, stopped, succeeded. */
 bool worker_is_final(const struct worker *w);
+/* As people count them: of the run that it is in, from 1; 0: no process. */
+uint64_t worker_run_number(const struct worker *w);
 /* The newest ended run, or NULL. */
 const struct worker_run *worker_last_run(const struct worker *w);
 /* The code that podvisor ends with on its behalf: exit code, 128+signal, 127/126 when it could not start. */

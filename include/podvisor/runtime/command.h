@@ -32,6 +32,9 @@ void command_free(struct command *c);
 /* Once it is ready, and once only. Adds to env, and sets what of spec is common; spec borrows from c and env. */
 int command_describe(struct command *c, const struct worker *worker, struct environment *env, struct process_spec *spec,
 	struct err *err) MUST_CHECK;
+/* Why the shim could not do that step, with what the configuration names; error is a negative errno. "cannot enter its
+ * working directory (/srv): No such file or directory" */
+void command_explain(const struct config_worker *config, enum shim_step step, int error, char *out, size_t size);
 /* Whom it becomes. */
 uid_t command_uid(const struct command *c);
 

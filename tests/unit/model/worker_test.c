@@ -278,14 +278,23 @@ static void an_unstartable_worker_says_why_and_backs_off(void **state)
 	/* One sentence everywhere, and not what strerror knows of it. */
 	const struct journal_entry *told = journal_get(&b->journal, b->journal.last_seq);
 	char expected[300];
-	assert_non_null(
-		strstr(b->worker.reason, "could not start: cannot execute nod: No such file; starting again at once"));
+	assert_string_equal(b->worker.reason, "could not start: cannot execute nod: No such file; it will not start as "
+					      "configured; starting again at once");
 	snprintf(expected, sizeof(expected), "backoff: %s", b->worker.reason);
 	assert_string_equal(told->text, expected);
 	worker_describe_end(&b->worker, worker_last_run(&b->worker), expected, sizeof(expected));
 	assert_string_equal(expected, "could not start: cannot execute nod: No such file");
 	assert_int_equal(worker_exit_code(&b->worker), 127);
 	assert_int_equal(b->worker.restarts[CAUSE_SPAWN], 1);
+}
+
+/* For want of memory, descriptors or processes: later it may go. */
+static void what_may_go_later_is_not_called_hopeless(void **state)
+{
+	struct bench *b = *state;
+	expect(b, EFFECT_WORKER_SPAWN);
+	tell(b, (struct event){.kind = EVENT_WORKER_UNSTARTABLE, .error = -EAGAIN, .text = "cannot create a process"});
+	assert_string_equal(b->worker.reason, "could not start: cannot create a process; starting again at once");
 }
 
 /* ---- ending by itself ---- */
@@ -1092,6 +1101,7 @@ int main(void)
 		TEST(a_worker_without_a_startup_check_has_no_limit_to_extend),
 		TEST(liveness_is_not_asked_before_the_startup_check_has_passed),
 		TEST(an_unstartable_worker_says_why_and_backs_off),
+		TEST(what_may_go_later_is_not_called_hopeless),
 		TEST(a_crash_is_restarted_at_once_then_with_growing_delay_then_never),
 		TEST(a_failed_worker_starts_again_when_somebody_asks),
 		TEST(policy_never_leaves_it_and_keeps_its_code),
