@@ -249,6 +249,8 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	struct config *config = configuration_read(pod->config_path, 0, out, err);
 	if (!config)
 		return err->code;
+	tell_lines(pod, LOG_WARN, dry_run ? "" : buf_str(out));
+	buf_clear(out);
 	rc = reload_preview(pod->world, config, out, err);
 	if (rc == 0 && !dry_run) {
 		rc = reload_apply(pod->world, config, loop_now(), err);
@@ -501,7 +503,8 @@ static bool another_lives(const struct pod *pod, const struct config *config, in
 	return error == -EADDRINUSE && pod->config_path && listener_answers(path);
 }
 
-static int supervise(const char *config_path, struct config *config)
+/* warnings: what the reading of the configuration had to say. */
+static int supervise(const char *config_path, struct config *config, const char *warnings)
 {
 	struct pod *pod = calloc(1, sizeof(*pod));
 	struct err err = {0};
@@ -518,6 +521,7 @@ static int supervise(const char *config_path, struct config *config)
 		if (!another_lives(pod, config, rc))
 			last_words_of_a_start(config->shutdown.termination_log, err.text);
 	} else {
+		tell_lines(pod, LOG_WARN, warnings);
 		loop_ask(&pod->loop);
 		loop_run(&pod->loop);
 		logs_finish(pod->logs);
@@ -531,34 +535,39 @@ static int supervise(const char *config_path, struct config *config)
 	return code;
 }
 
-static struct config *read_config(const char *path)
+static struct config *read_config(const char *path, struct buf *lines)
 {
-	struct buf mistakes;
 	struct err err = {0};
-	buf_init(&mistakes, 256 << 10);
-	struct config *config = configuration_read(path, CONFIGURATION_PATIENCE_MS, &mistakes, &err);
-	if (!config && mistakes.len)
-		fputs(buf_str(&mistakes), stderr);
-	else if (!config)
+	struct config *config = configuration_read(path, CONFIGURATION_PATIENCE_MS, lines, &err);
+	if (config)
+		return config;
+	if (lines->len)
+		fputs(buf_str(lines), stderr);
+	else
 		fprintf(stderr, "podvisor: %s\n", err.text);
-	if (!config)
-		last_words_of_a_start(TERMINATION_KUBERNETES, mistakes.len ? buf_str(&mistakes) : err.text);
-	buf_fini(&mistakes);
-	return config;
+	last_words_of_a_start(TERMINATION_KUBERNETES, lines->len ? buf_str(lines) : err.text);
+	return NULL;
+}
+
+static int code_of_no_start(const struct cli_run *wanted)
+{
+	return wanted->command               ? EXIT_DEFECT
+	       : signal_watch_holds(SIGTERM) ? 128 + SIGTERM
+	       : signal_watch_holds(SIGINT)  ? 128 + SIGINT
+					     : EXIT_NEVER_STARTED;
 }
 
 static int run(const struct cli_run *wanted)
 {
-	struct config *config = wanted->command ? config_for_command(wanted->command) : read_config(wanted->config);
+	struct buf lines;
+	buf_init(&lines, 256 << 10);
+	struct config *config =
+		wanted->command ? config_for_command(wanted->command) : read_config(wanted->config, &lines);
 	if (!config && wanted->command)
 		fputs("podvisor: out of memory\n", stderr);
-	if (!config)
-		return wanted->command               ? EXIT_DEFECT
-		       : signal_watch_holds(SIGTERM) ? 128 + SIGTERM
-		       : signal_watch_holds(SIGINT)  ? 128 + SIGINT
-						     : EXIT_NEVER_STARTED;
-	int code = supervise(wanted->config, config);
+	int code = config ? supervise(wanted->config, config, buf_str(&lines)) : code_of_no_start(wanted);
 	config_release(config);
+	buf_fini(&lines);
 	return code;
 }
 

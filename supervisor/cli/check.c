@@ -52,6 +52,16 @@ static json_t *mistakes_json(const char *file, const struct config_report *repor
 	return list;
 }
 
+/* Warnings are for people, and refuse nothing. */
+static void warn(const char *file, const struct config_report *report)
+{
+	struct buf lines;
+	buf_init(&lines, 1 << 20);
+	configuration_tell(file, report, &lines);
+	fputs(buf_str(&lines), stderr);
+	buf_fini(&lines);
+}
+
 static int check_json(const struct options *o)
 {
 	struct err err = {0};
@@ -59,7 +69,10 @@ static int check_json(const struct options *o)
 	if (!report)
 		return print(NULL);
 	struct config *config = configuration_check(o->config, CONFIGURATION_PATIENCE_MS, report, &err);
+	if (config)
+		warn(o->config, report);
 	int code = config && o->given[OPTION_PRINT] ? print(config_print(config))
+		   : config                         ? output_json(o->verb, json_array())
 						    : output_json(o->verb, mistakes_json(o->config, report, &err));
 	free(report);
 	code = code || config ? code : EX_CONFIG;
@@ -69,22 +82,22 @@ static int check_json(const struct options *o)
 
 static int check_text(const struct options *o)
 {
-	struct buf mistakes;
+	struct buf lines;
 	struct err err = {0};
-	buf_init(&mistakes, 1 << 20);
-	struct config *config = configuration_read(o->config, CONFIGURATION_PATIENCE_MS, &mistakes, &err);
+	buf_init(&lines, 1 << 20);
+	struct config *config = configuration_read(o->config, CONFIGURATION_PATIENCE_MS, &lines, &err);
 	int code = EX_CONFIG;
+	fputs(buf_str(&lines), stderr);
 	if (!config) {
-		fputs(mistakes.len ? buf_str(&mistakes) : err.text, stderr);
-		if (!mistakes.len)
-			fputc('\n', stderr);
+		if (!lines.len)
+			fprintf(stderr, "%s\n", err.text);
 	} else if (o->given[OPTION_PRINT]) {
 		code = print(config_print(config));
 	} else {
 		printf("%s: ok\n", o->config);
 		code = 0;
 	}
-	buf_fini(&mistakes);
+	buf_fini(&lines);
 	config_release(config);
 	return code;
 }

@@ -28,7 +28,9 @@ const struct command commands[COMMAND_COUNT] = {
 		NULL, "@program", HELP | BIT(CONFIG) | OPTIONS_PROGRAM, 0, ANY},
 	[COMMAND_CHECK] = {"check", "", "validate the configuration and print every mistake",
 		"Needs no supervisor. Each mistake is one line on stderr, `FILE:LINE:COL: path.to.key: what is wrong "
-		"(what was expected)`; a configuration that `run` or `reload` would refuse ends with exit code 78.",
+		"(what was expected)`; a configuration that `run` or `reload` would refuse ends with exit code 78. "
+		"What is allowed but hardly meant is such a line too, with `warning:` in it, and refuses nothing: a "
+		"stop for which `shutdown.deadline` leaves no time. `run` and `reload` have these in the log.",
 		"a list of mistakes, `[{\"file\": \"podvisor.json\", \"line\": 3, \"column\": 14, \"path\": "
 		"\"workers.api.comand\", \"message\": \"...\"}]`, empty when there is none; `line` and `column` are "
 		"`null` when the file cannot be read. `--print` and `--schema` print JSON anyway",

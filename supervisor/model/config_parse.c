@@ -5,6 +5,7 @@
 
 #include "config_expand.h"
 #include "config_secret.h"
+#include "config_budget.h"
 #include "config_job.h"
 #include "config_report.h"
 #include "config_table.h"
@@ -30,7 +31,7 @@ struct parser {
 	struct config *config;
 	struct reference *references;
 	const struct config_node *at; /* the string being expanded */
-	bool out_of_memory;
+	bool out_of_memory, linked; /* linked: no mistake was found, and what is reported from then on are warnings */
 };
 
 static void parse_section(
@@ -100,7 +101,6 @@ static void remember_reference(
 	p->references = r;
 }
 
-/* A string value of the key's syntax; NULL when it is a mistake (reported). */
 static bool check_dsn(struct parser *p, const struct config_node *node, const char *dsn)
 {
 	struct err err = {0};
@@ -110,6 +110,7 @@ static bool check_dsn(struct parser *p, const struct config_node *node, const ch
 	return false;
 }
 
+/* A string value of the key's syntax; NULL when it is a mistake (reported). */
 static char *parse_text(struct parser *p, const struct config_key *key, const struct config_node *node)
 {
 	bool secret = false;
@@ -133,11 +134,11 @@ static char *parse_text(struct parser *p, const struct config_key *key, const st
 		free(text);
 		return NULL;
 	}
-	if ((secret || key->secret) && !config_mark_secret(p->config, text))
 	if (key->syntax == CONFIG_DSN && !check_dsn(p, node, text)) {
 		free(text);
 		return NULL;
 	}
+	if ((secret || key->secret) && !config_mark_secret(p->config, text))
 		p->out_of_memory = true;
 	if (key->secret)
 		keep_secret(p, text, strlen(text));
@@ -580,6 +581,12 @@ static void settle_checks(struct config *c)
 	}
 }
 
+static bool settle_budget(struct parser *p, const struct config_node *root)
+{
+	p->linked = true;
+	return config_budget_settle(p->config, root, p->report);
+}
+
 static void parse_root(struct parser *p, const struct config_node *root)
 {
 	parse_section(p, &config_root, root, p->config);
@@ -590,7 +597,7 @@ static void parse_root(struct parser *p, const struct config_node *root)
 	config_job_settle(p->config, root, p->source, p->report);
 	p->out_of_memory |= !config_validate(p->config, root, p->report);
 	if (p->report->count == 0 && !p->out_of_memory)
-		p->out_of_memory |= !link_all(p->config);
+		p->out_of_memory |= !link_all(p->config) || !settle_budget(p, root);
 }
 
 struct config *config_parse(
@@ -614,7 +621,7 @@ struct config *config_parse(
 	if (p.out_of_memory)
 		config_report_place(report, 1, 1, "out of memory");
 	config_report_sort(report);
-	if (report->count) {
+	if (!p.linked || p.out_of_memory) {
 		config_release(p.config);
 		return NULL;
 	}

@@ -6,7 +6,6 @@
 
 #define LISTEN_AGAIN_MS     500 /* doubled with each failure */
 #define LISTEN_AGAIN_MAX_MS 15000
-#define KILL_MARGIN_MS      1000 /* before the deadline: what is still up is killed, so that the end is in time */
 
 static const char *const state_names[DRAIN_STATE_COUNT] = {
 #define DRAIN_NAME(id, name) [id] = name,
@@ -149,12 +148,24 @@ void drain_apply(struct drain *d, const struct event *e, struct turn *t)
 
 /* ---- the budget ---- */
 
+ms_t drain_needed(const struct config_gateway *gateway)
+{
+	const struct config_drain *c = &gateway->drain;
+	return gateway->present ? c->lame_duck + c->spread + c->close_timeout : 0;
+}
+
+ms_t drain_share(const struct config *config)
+{
+	const struct config_shutdown *c = &config->shutdown;
+	return c->deadline - clock_earlier(c->stop_share, c->deadline / 2);
+}
+
 /* When draining has to be over, so that the workers that stop after it have their share. */
-static ms_t drain_end(const struct drain *d, const struct config *config, ms_t stop_share)
+static ms_t drain_end(const struct drain *d, const struct config *config)
 {
 	if (d->deadline == CLOCK_NEVER)
 		return CLOCK_NEVER;
-	return d->deadline - clock_earlier(stop_share, config->shutdown.deadline / 2);
+	return d->deadline - (config->shutdown.deadline - drain_share(config));
 }
 
 static ms_t lame_duck_of(const struct config *config, ms_t left)
@@ -173,13 +184,12 @@ static ms_t window_of(const struct config *config, ms_t left)
 }
 
 /* The deadline of a shutdown counts from when it was asked, whatever the drain was doing before. */
-static void begin_budget(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void begin_budget(struct drain *d, const struct config *config, struct turn *t)
 {
-	const struct config_drain *c = &config->gateway.drain;
 	d->deadline = clock_after(t->now, config->shutdown.deadline);
-	ms_t left = drain_end(d, config, stop_share) - t->now;
-	long long needed = c->lame_duck + c->spread + c->close_timeout;
-	if (config->gateway.present && needed > left)
+	ms_t left = drain_share(config);
+	long long needed = drain_needed(&config->gateway);
+	if (needed > left)
 		journal_add(t->journal, t->now, LOG_WARN, THING_POD, "", "shortened",
 			"lame_duck, spread and close_timeout (%lld ms) do not fit into the %lld ms that "
 			"shutdown.deadline leaves for the drain: they are shortened",
@@ -229,9 +239,9 @@ static void plan_gateway_drain(struct drain *d, ms_t window, struct turn *t)
 	plan_add(t->plan, EFFECT_GATEWAY_DRAIN, 0, 0, window, "%.100s", d->why);
 }
 
-static void begin_draining(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void begin_draining(struct drain *d, const struct config *config, struct turn *t)
 {
-	ms_t end = drain_end(d, config, stop_share);
+	ms_t end = drain_end(d, config);
 	ms_t window = d->hurried ? 0 : window_of(config, end == CLOCK_NEVER ? CLOCK_NEVER : end - t->now);
 	if (d->gateway_listening) {
 		enter(d, DRAIN_DRAINING, t, "no new connections; WebSockets are closed within %lld ms",
@@ -244,9 +254,9 @@ static void begin_draining(struct drain *d, const struct config *config, ms_t st
 	d->phase_until = end;
 }
 
-static void begin_lame_duck(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void begin_lame_duck(struct drain *d, const struct config *config, struct turn *t)
 {
-	ms_t end = drain_end(d, config, stop_share);
+	ms_t end = drain_end(d, config);
 	ms_t span = lame_duck_of(config, end == CLOCK_NEVER ? CLOCK_NEVER : end - t->now);
 	enter(d, DRAIN_LAME_DUCK, t, "%s; everything is still accepted for %lld ms", d->why, (long long)span);
 	d->phase_until = clock_after(t->now, span);
@@ -265,7 +275,7 @@ static void take_back(struct drain *d, const struct config *config, struct turn 
 	plan_listen(d, config, t);
 }
 
-static void plan_serving(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void plan_serving(struct drain *d, const struct config *config, struct turn *t)
 {
 	if (!d->asked) {
 		plan_listen(d, config, t);
@@ -273,17 +283,17 @@ static void plan_serving(struct drain *d, const struct config *config, ms_t stop
 	}
 	d->began_at = t->now;
 	if (d->gateway_listening && !d->hurried)
-		begin_lame_duck(d, config, stop_share, t);
+		begin_lame_duck(d, config, t);
 	else
-		begin_draining(d, config, stop_share, t);
+		begin_draining(d, config, t);
 }
 
-static void plan_lame_duck(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void plan_lame_duck(struct drain *d, const struct config *config, struct turn *t)
 {
 	if (!d->asked)
 		take_back(d, config, t);
 	else if (d->hurried || clock_due(d->phase_until, t->now))
-		begin_draining(d, config, stop_share, t);
+		begin_draining(d, config, t);
 }
 
 /* Who is still connected is told now, and may answer while the workers stop. */
@@ -297,14 +307,14 @@ static void begin_stopping(struct drain *d, const struct config *config, const c
 	plan_add(t->plan, EFFECT_GATEWAY_HURRY, 0, 0, 0, "%s", why);
 }
 
-static void plan_draining(struct drain *d, const struct config *config, ms_t stop_share, struct turn *t)
+static void plan_draining(struct drain *d, const struct config *config, struct turn *t)
 {
 	if (!d->asked) {
 		take_back(d, config, t);
 		return;
 	}
 	/* It may have begun to listen in the very turn that the drain began in. */
-	ms_t end = drain_end(d, config, stop_share);
+	ms_t end = drain_end(d, config);
 	plan_gateway_drain(d, window_of(config, end == CLOCK_NEVER ? CLOCK_NEVER : end - t->now), t);
 	if (!d->shutdown)
 		return;
@@ -334,7 +344,7 @@ static void plan_stopping(struct drain *d, const struct config *config, bool bus
 /* Whatever hangs: the pod ends by itself, in time, and says so. */
 static void enforce_deadline(struct drain *d, struct turn *t)
 {
-	ms_t at = d->deadline == CLOCK_NEVER ? CLOCK_NEVER : d->deadline - KILL_MARGIN_MS;
+	ms_t at = d->deadline == CLOCK_NEVER ? CLOCK_NEVER : d->deadline - DRAIN_KILL_MARGIN_MS;
 	if (d->state == DRAIN_DONE || d->signals >= 3)
 		return;
 	if (!clock_due(at, t->now)) {
@@ -365,19 +375,19 @@ const char *drain_ending(const struct drain *d)
 			  : "podvisor ended in order";
 }
 
-void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t)
+void drain_plan(struct drain *d, const struct config *config, bool busy, struct turn *t)
 {
 	if (d->shutdown && d->deadline == CLOCK_NEVER)
-		begin_budget(d, config, stop_share, t);
+		begin_budget(d, config, t);
 	if (d->shutdown)
 		enforce_deadline(d, t);
 	/* In the order of the phases, so that one turn can pass through several. */
 	if (d->state == DRAIN_SERVING)
-		plan_serving(d, config, stop_share, t);
+		plan_serving(d, config, t);
 	if (d->state == DRAIN_LAME_DUCK)
-		plan_lame_duck(d, config, stop_share, t);
+		plan_lame_duck(d, config, t);
 	if (d->state == DRAIN_DRAINING)
-		plan_draining(d, config, stop_share, t);
+		plan_draining(d, config, t);
 	if (d->state == DRAIN_STOPPING)
 		plan_stopping(d, config, busy, t);
 	plan_wake(t->plan, d->phase_until);

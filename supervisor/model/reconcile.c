@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "podvisor/base/buf.h"
+#include "podvisor/model/remains.h"
 #include "podvisor/model/verdict.h"
 #include "podvisor/model/worker_plan.h"
 
@@ -224,19 +225,6 @@ static void plan_browser(struct world *w, struct browser *browser, struct turn *
 	browser_plan(browser, may_run, why, &w->next_run, t);
 }
 
-/* What the workers that stop after the drain may need of the budget. */
-static ms_t stop_share(const struct world *w)
-{
-	ms_t share = 0;
-	for (size_t i = 0; i < w->n_workers; i++) {
-		const struct worker *worker = &w->workers[i];
-		if (worker->config && worker_stop_of(worker)->phase == STOP_AFTER_DRAIN &&
-			worker_stop_of(worker)->timeout > share)
-			share = worker_stop_of(worker)->timeout;
-	}
-	return share;
-}
-
 static void note_ready_once(struct world *w, ms_t now)
 {
 	if (w->all_ready_once)
@@ -246,43 +234,13 @@ static void note_ready_once(struct world *w, ms_t now)
 	w->all_ready_once = verdict.ok;
 }
 
-/* "worker api (stopping), volume tmp (ready)": what the end does not wait for any longer. */
-PRINTF_LIKE(2, 3)
-static void list_one(struct buf *out, const char *fmt, ...)
-{
-	va_list args;
-	char one[128];
-	va_start(args, fmt);
-	vsnprintf(one, sizeof(one), fmt, args);
-	va_end(args);
-	buf_printf(out, "%s%s", out->len ? ", " : "", one);
-}
-
-static void list_left(const struct world *w, struct buf *out)
-{
-	for (size_t i = 0; i < w->n_workers; i++)
-		if (w->workers[i].config && worker_is_up(&w->workers[i]))
-			list_one(out, "worker %s (%s)", w->workers[i].name, worker_state_name(w->workers[i].state));
-	for (size_t i = 0; i < w->n_browsers; i++)
-		if (browser_is_up(&w->browsers[i]))
-			list_one(out, "browser %s (%s)", w->browsers[i].config->name,
-				browser_state_name(w->browsers[i].state));
-	for (size_t i = 0; i < w->n_databases; i++)
-		if (!database_is_closed(&w->databases[i]))
-			list_one(out, "postgres %s", w->databases[i].config->name);
-	for (size_t i = 0; i < w->n_volumes; i++)
-		if (!volume_is_closed(&w->volumes[i]))
-			list_one(out, "volume %s (%s)", w->volumes[i].config->name,
-				volume_state_name(w->volumes[i].state));
-}
-
 /* A process in uninterruptible sleep, a mount that hangs: no signal helps, and no budget. The shims
  * go on killing what is theirs. */
 static void leave_behind(struct world *w, struct turn *t)
 {
 	struct buf left;
 	buf_init(&left, 256);
-	list_left(w, &left);
+	remains_list(w, &left);
 	w->left_behind = true;
 	w->exit_code = w->exit_code ? w->exit_code : EXIT_LEFT;
 	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "left-behind",
@@ -291,6 +249,20 @@ static void leave_behind(struct world *w, struct turn *t)
 	snprintf(w->death + n, sizeof(w->death) - n, "%sits deadline passed; left behind: %s", n ? "; " : "",
 		buf_str(&left));
 	buf_fini(&left);
+}
+
+/* Whoever is to be killed because the time is over, and why it has taken so long. */
+static void note_held_up(struct world *w, enum drain_state state, struct turn *t)
+{
+	struct buf who;
+	if (!w->drain.overdue || w->held_up[0])
+		return;
+	buf_init(&who, 4096);
+	remains_blame(w, state, t->now, &who);
+	snprintf(w->held_up, sizeof(w->held_up), "%s", buf_str(&who));
+	journal_add(t->journal, t->now, LOG_ERROR, THING_POD, "", "held-up", "shutdown.deadline was used up by %s",
+		w->held_up);
+	buf_fini(&who);
 }
 
 ms_t reconcile_last_resort(const struct world *w)
@@ -321,7 +293,9 @@ void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p)
 	w->wall_ahead_ms = wall_ms - now;
 	plan_ends(w, &t);
 	plan_groups(w);
-	drain_plan(&w->drain, w->config, anything_up(w), stop_share(w), &t);
+	enum drain_state before = w->drain.state;
+	drain_plan(&w->drain, w->config, anything_up(w), &t);
+	note_held_up(w, before, &t);
 	for (size_t i = 0; i < w->n_workers; i++)
 		if (w->workers[i].config)
 			plan_worker(w, &w->workers[i], &t);

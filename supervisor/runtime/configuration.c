@@ -76,17 +76,15 @@ static void sum_up(const char *path, const struct config_report *report, struct 
 		first->path[0] ? ": " : "", first->text, all > 1 ? " (and more mistakes)" : "");
 }
 
-static void tell(const char *path, const struct config_report *report, struct buf *mistakes, const struct err *err)
+void configuration_tell(const char *path, const struct config_report *report, struct buf *out)
 {
 	for (size_t i = 0; i < report->count; i++) {
 		const struct config_mistake *m = &report->items[i];
-		buf_printf(mistakes, "%s:%d:%d: %s%s%s\n", path, m->line, m->column, m->path, m->path[0] ? ": " : "",
-			m->text);
+		buf_printf(
+			out, "%s:%d:%d: %s%s%s\n", path, m->line, m->column, m->path, m->path[0] ? ": " : "", m->text);
 	}
-	if (report->count == 0)
-		buf_printf(mistakes, "%s\n", err->text);
 	if (report->more)
-		buf_printf(mistakes, "%s: and %zu more\n", path, report->more);
+		buf_printf(out, "%s: and %zu more\n", path, report->more);
 }
 
 static int name_instance(struct config *config, const char *host)
@@ -103,6 +101,8 @@ static struct config *parse(const struct buf *text, const struct config_source *
 		return config;
 	config_release(config);
 	return NULL;
+}
+
 /* The pod's name in Kubernetes. As it is at the start, as the environment is: a host that is renamed meanwhile is the
  * same instance, and a reload has nothing to refuse in that. */
 static const char *host_name(void)
@@ -111,8 +111,6 @@ static const char *host_name(void)
 	if (!name[0] && gethostname(name, sizeof(name) - 1) < 0)
 		name[0] = '\0';
 	return name[0] ? name : NULL;
-}
-
 }
 
 struct config *configuration_check(const char *path, ms_t patience, struct config_report *report, struct err *err)
@@ -131,7 +129,7 @@ struct config *configuration_check(const char *path, ms_t patience, struct confi
 	return config;
 }
 
-struct config *configuration_read(const char *path, ms_t patience, struct buf *mistakes, struct err *err)
+struct config *configuration_read(const char *path, ms_t patience, struct buf *lines, struct err *err)
 {
 	struct config_report *report = calloc(1, sizeof(*report));
 	if (!report) {
@@ -139,8 +137,9 @@ struct config *configuration_read(const char *path, ms_t patience, struct buf *m
 		return NULL;
 	}
 	struct config *config = configuration_check(path, patience, report, err);
-	if (!config)
-		tell(path, report, mistakes, err);
+	configuration_tell(path, report, lines);
+	if (!config && report->count == 0)
+		buf_printf(lines, "%s\n", err->text);
 	free(report);
 	return config;
 }

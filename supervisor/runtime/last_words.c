@@ -39,6 +39,10 @@ static void put_reason(const struct world *w, struct buf *out)
 	put_sentence(out, w->death[0] ? w->death : drain_ending(&w->drain));
 	if (haste)
 		buf_printf(out, "what still ran was killed: %s\n", haste);
+	if (w->held_up[0]) {
+		buf_puts(out, "shutdown.deadline was used up by ");
+		put_sentence(out, w->held_up);
+	}
 	if (w->drain.summary[0]) {
 		buf_puts(out, "drain: ");
 		put_sentence(out, w->drain.summary);

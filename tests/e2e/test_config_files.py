@@ -106,6 +106,56 @@ def test_check_says_nothing_bad_about_a_good_file(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+CHAIN = {"workers": {"web": {"command": ["true"], "depends_on": ["db"], "stop": {"phase": "after-drain", "timeout": "20s"}},
+                     "db": {"command": ["true"], "stop": {"phase": "after-drain", "timeout": "25s"}},
+                     "slow": {"command": ["true"], "stop": {"timeout": "2m"}}},
+         "gateway": {"listen": "127.0.0.1:8080", "routes": [{"path": "/", "worker": "web", "to": "127.0.0.1:3000"}]}}
+WARNINGS = ["workers.db.stop.timeout: warning: it may be killed before its stop.timeout 25s is over: drain 27500ms + web 20s + db 25s = "
+            "72500ms (expected to end a second before shutdown.deadline 55s)",
+            "workers.slow.stop.timeout: warning: it may be killed before its stop.timeout 2m is over: slow 2m = 2m ",
+            "gateway: warning: the drain is shortened: lame_duck, spread and close_timeout take 30s (expected at most 27500ms, "]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--print"]])
+def test_a_stop_that_does_not_fit_into_the_deadline_is_a_warning(tmp_path, words):
+    path = tmp_path / "podvisor.json"
+    path.write_text(json.dumps(CHAIN, indent=1))
+    done = ask("check", "-c", str(path), *words)
+    assert done.returncode == 0
+    told = done.stderr.splitlines()
+    assert len(told) == len(WARNINGS)
+    for line, wanted in zip(told, WARNINGS):
+        assert re.match(re.escape(str(path)) + r":\d+:\d+: ", line) and wanted in line
+    if words == ["--json"]:
+        assert json.loads(done.stdout) == [], "a list of mistakes, of which there is none"
+
+
+def test_run_and_reload_have_the_warnings_in_the_log(pods):
+    pod = pods({**CHAIN, "gateway": {**CHAIN["gateway"], "listen": "127.0.0.1:1"}})
+    for warning in WARNINGS:
+        pod.log(msg=re.escape(warning), level="warn")
+    pod.reload({**CHAIN, "gateway": {**CHAIN["gateway"], "listen": "127.0.0.1:1"}, "log": {"level": "debug"}})
+    for warning in WARNINGS:
+        pod.log(msg=re.escape(warning), level="warn", count=2)
+    assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("path", ["config/backend.json", "config/demo.json", "tests/fixtures/config/example.json"])
+def test_what_podvisor_ships_with_has_no_warnings(path):
+    env = {"DATABASE_URL": "postgres://u:p@db/x", "HOSTNAME": "pod-7", "PODVISOR_DEMO_PGBIN": "/usr/bin", "PODVISOR_DEMO_PGUSER": "nobody",
+           "PODVISOR_DEMO_DIR": "/tmp/demo", "PODVISOR_DEMO_BACKEND": "/tmp/demo"}
+    done = subprocess.run([PODVISOR, "check", "-c", str(ROOT / path)], env={**os.environ, **env}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_nul_in_a_string_is_named_in_plain_words(tmp_path):
+    path = tmp_path / "podvisor.json"
+    path.write_text('{ "workers": {\n  "api": { "command": ["a\\u0000b"] } } }')
+    done = ask("check", "-c", str(path))
+    assert done.returncode == 78
+    assert re.match(re.escape(str(path)) + r":2:\d+: a string holds a NUL, written \\u0000 or as it is", done.stderr)
+
+
 def test_print_fills_in_defaults_and_masks_secrets(tmp_path):
     path, secret = tmp_path / "podvisor.json", tmp_path / "secret"
     secret.write_text("from-a-file-9f3\n")

@@ -606,6 +606,18 @@ def test_the_deadline_of_the_whole_stop_beats_a_worker_s_own_timeout(pods):
 
 
 def test_who_ended_podvisor_is_told_also_when_others_had_to_be_killed(pods):
+def test_who_used_up_the_deadline_is_told_in_the_log_and_in_the_last_words(pods):
+    """Its code is still that of an ordered stop: what could be ended in time has ended."""
+    pod = pods({**workers(base=[TREE], deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}, "depends_on": ["base"]},
+                          fine=[TREE]), "shutdown": {"deadline": "3s"}})
+    pod.log("deaf", "^ready$", own=False)
+    assert pod.stop() == 0
+    who = r"worker deaf \(stopping for \d(s|.\d+s), its stop.timeout is 1h\); worker base had to wait"
+    assert re.fullmatch("shutdown.deadline was used up by " + who, pod.log(msg="^shutdown.deadline was used up", level="error").msg)
+    assert re.search("^shutdown.deadline was used up by " + who + "$", pod.termination.read_text(), re.M)
+    pod.assert_nothing_left()
+
+
     pod = pods({**workers(api={"command": ["sh", "-c", "while ! test -e fall; do sleep 0.05; done; exit 3"],
                                "critical": True, "restart": {"policy": "never"}},
                           deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}}), "shutdown": {"deadline": "2s"}})
@@ -616,6 +628,7 @@ def test_who_ended_podvisor_is_told_also_when_others_had_to_be_killed(pods):
     assert first.startswith("podvisor ended with code 3: worker api exited with code 3")
     assert second == "what still ran was killed: shutdown.deadline is nearly over"
 
+    assert "\nshutdown.deadline was used up by worker deaf (stopping for " in pod.termination.read_text()
 
 def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
     pod = pods({**workers(deaf={"command": [TREE, "deaf", "session"], "stop": {"timeout": "1h"}}),

@@ -50,6 +50,7 @@ struct config_log {
 
 struct config_shutdown {
 	ms_t deadline;
+	ms_t stop_share; /* of it: what the workers that stop after the drain may need, one after another */
 	char *termination_log;
 };
 
@@ -326,10 +327,10 @@ struct config_source {
 	/* Contents of the tz database's file of that name ("Europe/Berlin"), malloc'ed and len
 	 * bytes long, or NULL with a sentence in err that names the path. */
 	void *(*zone)(void *ctx, const char *name, size_t *len, struct err *err);
-};
 	/* Whether libpq takes that connection string: 0, or negative with a sentence in err that shows nothing of it.
 	 * NULL: it is not asked. */
 	int (*dsn)(void *ctx, const char *dsn, struct err *err);
+};
 
 /* One mistake; line and column count from 1. */
 struct config_mistake {
@@ -342,12 +343,13 @@ struct config_mistake {
 #define CONFIG_MISTAKES_MAX 200
 struct config_report {
 	struct config_mistake items[CONFIG_MISTAKES_MAX];
-	size_t count; /* items filled */
+	size_t count; /* items filled; beside a configuration they are warnings */
 	size_t more; /* found beyond the cap */
 };
 
 /* Parses and validates text. NULL when there is any mistake; they are all in
- * report (caller's memory, filled anew), in the order of the file. */
+ * report (caller's memory, filled anew), in the order of the file. Beside a
+ * configuration it holds warnings instead: what is allowed, but hardly meant. */
 struct config *config_parse(
 	const char *text, size_t len, const struct config_source *source, struct config_report *report);
 /* A configuration of defaults with one critical worker "main" that is never

@@ -53,12 +53,19 @@ struct drain {
 	char summary[160]; /* how the connections ended: the gateway's words, "" before */
 };
 
+/* Before the deadline: what is still up is killed then, so that the end is in time. */
+#define DRAIN_KILL_MARGIN_MS 1000
+/* How long a drain takes that nothing shortens. */
+ms_t drain_needed(const struct config_gateway *gateway);
+/* What of shutdown.deadline is left for it beside shutdown.stop_share, which gets no more than half. */
+ms_t drain_share(const struct config *config);
+
 void drain_init(struct drain *d, ms_t now);
 void drain_apply(struct drain *d, const struct event *e, struct turn *t);
 /* Moves through the phases and asks the gateway for its part; also for its listening, again after a failure.
  * One second before the deadline it counts a third signal, so that everything is killed. busy: workers or
- * browsers are still up. stop_share: ms of the budget kept for the workers that stop after the drain. */
-void drain_plan(struct drain *d, const struct config *config, bool busy, ms_t stop_share, struct turn *t);
+ * browsers are still up. */
+void drain_plan(struct drain *d, const struct config *config, bool busy, struct turn *t);
 
 /* Why everything that still runs is killed at once, or NULL: it is not. */
 const char *drain_haste(const struct drain *d);

@@ -40,6 +40,7 @@ struct world {
 	bool left_behind; /* and something had not ended by then: podvisor waits for nothing any more */
 	int exit_code;
 	char death[512]; /* the cause of the pod's end, for the termination log; "" when ordered from outside */
+	char held_up[300]; /* who used up shutdown.deadline, for the termination log; "": it was enough */
 	uint32_t death_slot; /* the worker that caused it; UINT32_MAX: none did */
 	struct journal journal;
 };

@@ -771,10 +771,10 @@ static void variables_files_and_dollars_are_replaced(void **state)
 		config_release(c);
 	}
 	struct config *c =
-		must_parse("{" W ", 'instances': '${N}', 'critical': '${YES}', 'stop': {'timeout': '${N}m'}}}}");
+		must_parse("{" W ", 'instances': '${N}', 'critical': '${YES}', 'stop': {'timeout': '${N}s'}}}}");
 	assert_int_equal(c->workers[0].instances, 7);
 	assert_true(c->workers[0].critical);
-	assert_int_equal(c->workers[0].stop.timeout, 420000);
+	assert_int_equal(c->workers[0].stop.timeout, 7000);
 	config_release(c);
 }
 
@@ -1404,7 +1404,7 @@ static void only_what_differs_differs(void **state)
 		{", 'env': {'A': '1'}", ", 'env': {'A': '2'}", false},
 		{", 'env': {'A': '1'}", ", 'env': {'B': '1'}", false}, {", 'env': {'A': '1'}", "", false},
 		{", 'cwd': '/a'", "", false}, {", 'cwd': '/a'", ", 'cwd': '/a'", true},
-		{", 'stop': {'timeout': '60s'}", ", 'stop': {'timeout': '1m'}", true},
+		{", 'stop': {'timeout': '30s'}", ", 'stop': {'timeout': '30000ms'}", true},
 		{", 'stop': {'timeout': '10s'}", "", true}, /* a default, written out */
 		{", 'stop': {'signal': 'INT'}", ", 'stop': {'signal': 2}", true}, {", 'critical': true", "", false},
 		{", 'depends_on': ['b']", ", 'depends_on': ['b']", true}, {", 'depends_on': ['b']", "", false},

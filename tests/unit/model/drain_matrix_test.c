@@ -6,7 +6,7 @@
 #include "podvisor/model/drain.h"
 
 static const struct config config = {
-	.shutdown = {.deadline = 55000},
+	.shutdown = {.deadline = 55000, .stop_share = 10000},
 	.gateway = {.present = true, .drain = {.lame_duck = 5000, .spread = 20000, .close_timeout = 5000}},
 };
 
@@ -72,7 +72,7 @@ static const struct event events[WHAT_COUNT] = {
 static void plan(struct stage *s)
 {
 	plan_clear(&s->around.plan);
-	drain_plan(&s->drain, &config, s->busy, 10000, &s->around.turn);
+	drain_plan(&s->drain, &config, s->busy, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)

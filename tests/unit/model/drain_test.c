@@ -24,13 +24,12 @@ struct stage {
 	struct journal journal;
 	struct plan plan;
 	bool busy;
-	ms_t stop_share;
 };
 
 static void plan_now(struct stage *s)
 {
 	plan_clear(&s->plan);
-	drain_plan(&s->d, &s->config, s->busy, s->stop_share, &s->t);
+	drain_plan(&s->d, &s->config, s->busy, &s->t);
 }
 
 static void at(struct stage *s, ms_t now)
@@ -64,7 +63,8 @@ static int told(const struct stage *s, const char *what)
 static int set_up(void **state)
 {
 	static struct stage s;
-	s = (struct stage){.config = usual, .busy = true, .stop_share = 10000, .random = {1}};
+	s = (struct stage){.config = usual, .busy = true, .random = {1}};
+	s.config.shutdown.stop_share = 10000;
 	s.t = (struct turn){.now = 1000, .random = &s.random, .journal = &s.journal, .plan = &s.plan};
 	plan_init(&s.plan);
 	drain_init(&s.d, 1000);
@@ -415,7 +415,7 @@ static void a_deadline_before_the_first_slot_leaves_a_quarter_of_what_there_is(v
 {
 	struct stage *s = *state;
 	s->config.shutdown.deadline = 2000;
-	s->stop_share = 0;
+	s->config.shutdown.stop_share = 0;
 	listens(s);
 	happens(s, EVENT_ASKED_SHUTDOWN, 1);
 	assert_int_equal(s->plan.wake_at, 1000 + 2000 / 3);

@@ -267,6 +267,39 @@ static void a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadlin
 	world_free(w);
 }
 
+static void who_used_up_the_deadline_is_told(void **state)
+{
+	(void)state;
+	struct world *w =
+		world_of(WORKERS("\"base\":{\"command\":[\"x\"]},\"deaf\":{\"command\":[\"x\"],\"depends_on\":"
+				 "[\"base\"],\"stop\":{\"timeout\":\"2m\"}}"));
+	settle(w, 1);
+	int64_t code = -1;
+	ms_t wake_at;
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 1000);
+	hangs(w, 1000, &code, &wake_at);
+	hangs(w, 1000 + 54000, &code, &wake_at);
+	assert_string_equal(
+		w->held_up, "worker deaf (stopping for 54s, its stop.timeout is 2m); worker base had to wait");
+	uint64_t told = w->journal.last_seq;
+	hangs(w, 1000 + 54500, &code, &wake_at);
+	assert_int_equal(w->journal.last_seq, told);
+	world_free(w);
+}
+
+static void an_end_in_time_blames_nobody(void **state)
+{
+	(void)state;
+	struct world *w = world_of(WORKERS("\"a\":{\"command\":[\"x\"]}"));
+	settle(w, 1);
+	struct event e = {.kind = EVENT_ASKED_SHUTDOWN, .count = 1};
+	world_apply(w, &e, 1000);
+	assert_true(settle(w, 1000));
+	assert_string_equal(w->held_up, "");
+	world_free(w);
+}
+
 /* Whatever a worker asks for by EXTEND_TIMEOUT_USEC. */
 static void an_extended_stop_ends_with_the_budget_of_the_shutdown(void **state)
 {
@@ -791,6 +824,8 @@ int main(void)
 		cmocka_unit_test(a_refused_volume_ends_the_pod_with_78),
 		cmocka_unit_test(a_release_that_never_ends_does_not_hold_the_pod_beyond_its_deadline),
 		cmocka_unit_test(a_worker_that_nothing_kills_does_not_hold_the_pod_beyond_its_deadline),
+		cmocka_unit_test(who_used_up_the_deadline_is_told),
+		cmocka_unit_test(an_end_in_time_blames_nobody),
 		cmocka_unit_test(an_extended_stop_ends_with_the_budget_of_the_shutdown),
 		cmocka_unit_test(a_reload_comes_too_late_when_podvisor_stops),
 		cmocka_unit_test(a_reload_restarts_only_what_changed),
