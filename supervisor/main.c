@@ -306,6 +306,13 @@ static void measure(void *ctx)
 	usage_ask(pod->usage);
 }
 
+static void say_of_pod(void *ctx, enum log_level level, const char *text)
+{
+	struct pod *pod = ctx;
+	journal_add(&pod->world->journal, loop_now(), level, THING_POD, "", "socket", "%s", text);
+	loop_ask(&pod->loop);
+}
+
 static void post(void *ctx, const struct event *e)
 {
 	struct pod *pod = ctx;
@@ -410,6 +417,7 @@ static int open_control(struct pod *pod, const struct config_control *config, st
 		.reload = reload,
 		.logs = give_logs,
 		.post = post,
+		.say = say_of_pod,
 		.measure = measure,
 		.version = version_text()};
 	int rc = choose_socket(pod, config, err);

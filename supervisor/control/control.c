@@ -13,6 +13,7 @@
 #include "podvisor/control/events.h"
 #include "podvisor/control/metrics.h"
 #include "podvisor/control/probes.h"
+#include "podvisor/control/socket_guard.h"
 #include "podvisor/io/server.h"
 #include "podvisor/wire/http1.h"
 
@@ -34,6 +35,7 @@ struct control {
 	struct loop *loop;
 	struct control_port port;
 	struct server *server;
+	struct socket_guard *guard;
 	bool over_tcp;
 	uv_timer_t *tick; /* runs while somebody waits; outlives the control until it
 			     is closed */
@@ -410,7 +412,8 @@ static int start(struct control *c, const char *listen, const char *socket_path,
 	uv_timer_init(&c->loop->uv, c->tick);
 	c->tick->data = c;
 	int rc = server_new(&c->server, c->loop, &handler, err);
-	return rc < 0 ? rc : listen_at(c, listen, socket_path, err);
+	rc = rc < 0 ? rc : listen_at(c, listen, socket_path, err);
+	return rc < 0 || !socket_path ? rc : socket_guard_new(&c->guard, c->loop, c->server, &c->port, err);
 }
 
 int control_new(struct control **out, struct loop *loop, const char *listen, const char *socket_path,
@@ -446,6 +449,7 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
+	socket_guard_free(c->guard);
 	server_free(c->server);
 	LIST_EACH (node, &c->clients)
 		free(LIST_ENTRY(node, struct client, node));

@@ -215,10 +215,20 @@ static void note_path(struct listener *l, const char *path)
 	l->inode = st.st_ino;
 }
 
-static void remove_path(const struct listener *l)
+const char *listener_path(const struct listener *l)
+{
+	return l->path[0] ? l->path : NULL;
+}
+
+bool listener_is_found(const struct listener *l)
 {
 	struct stat st;
-	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+	return !l->path[0] || (lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode);
+}
+
+static void remove_path(const struct listener *l)
+{
+	if (l->path[0] && listener_is_found(l))
 		unlink(l->path);
 }
 

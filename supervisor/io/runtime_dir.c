@@ -66,6 +66,16 @@ int runtime_dir_choose(const char *configured, char *out, size_t size, struct er
 		configured);
 }
 
+bool runtime_dir_restore(const char *socket_path, const char *configured)
+{
+	char dir[108];
+	const char *slash = strrchr(socket_path, '/');
+	if (!slash || slash == socket_path || (size_t)(slash - socket_path) >= sizeof(dir))
+		return slash == socket_path;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - socket_path), socket_path);
+	return is_usable(dir, strcmp(socket_path, configured) != 0);
+}
+
 bool runtime_dir_is_safe(const char *socket_path)
 {
 	char dir[108];

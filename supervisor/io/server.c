@@ -509,6 +509,16 @@ int server_new(struct server **out, struct loop *loop, const struct server_handl
 	return 0;
 }
 
+static int open_listener(struct server_listener *l, const char *address, struct err *err)
+{
+	mode_t mask = umask(0177); /* so that the path never exists with more than 0600 */
+	int rc = listener_new(&l->listener, l->server->loop, address, BACKLOG, on_accepted, l, err);
+	umask(mask);
+	if (rc == -EADDRINUSE && l->via == SERVER_UNIX)
+		err_set(err, rc, "another podvisor answers at %s (stop it, or choose another path)", address + 5);
+	return rc;
+}
+
 int server_listen(struct server *s, const char *address, struct err *err)
 {
 	if (s->n_listeners == LISTENERS_MAX)
@@ -516,14 +526,46 @@ int server_listen(struct server *s, const char *address, struct err *err)
 	struct server_listener *l = &s->listeners[s->n_listeners];
 	l->server = s;
 	l->via = strncmp(address, "unix:", 5) == 0 ? SERVER_UNIX : SERVER_TCP;
-	mode_t mask = umask(0177); /* so that the path never exists with more than 0600 */
-	int rc = listener_new(&l->listener, s->loop, address, BACKLOG, on_accepted, l, err);
-	umask(mask);
-	if (rc == 0)
-		s->n_listeners++;
-	else if (rc == -EADDRINUSE && l->via == SERVER_UNIX)
-		err_set(err, rc, "another podvisor answers at %s (stop it, or choose another path)", address + 5);
+	int rc = open_listener(l, address, err);
+	s->n_listeners += rc == 0;
 	return rc;
+}
+
+static size_t find_unix(const struct server *s)
+{
+	size_t i = 0;
+	while (i < s->n_listeners && s->listeners[i].via != SERVER_UNIX)
+		i++;
+	return i;
+}
+
+const char *server_path(const struct server *s)
+{
+	size_t i = find_unix(s);
+	return i < s->n_listeners ? listener_path(s->listeners[i].listener) : NULL;
+}
+
+bool server_is_found(const struct server *s)
+{
+	size_t i = find_unix(s);
+	return i == s->n_listeners || listener_is_found(s->listeners[i].listener);
+}
+
+/* Who has connected already is in the old one's backlog. */
+int server_listen_again(struct server *s, struct err *err)
+{
+	struct server_listener *l = &s->listeners[find_unix(s)];
+	struct listener *old = l->listener;
+	char address[160];
+	snprintf(address, sizeof(address), "unix:%s", listener_path(old));
+	int rc = open_listener(l, address, err);
+	if (rc < 0) {
+		l->listener = old;
+		return rc;
+	}
+	listener_take_backlog(old);
+	listener_free(old);
+	return 0;
 }
 
 const char *server_address(const struct server *s, size_t i)

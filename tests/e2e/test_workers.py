@@ -770,6 +770,51 @@ def test_what_hinders_the_start_is_no_defect(pods, tmp_path):
     assert precious.read_text() == "kept"
 
 
+def test_a_gateway_address_that_is_taken_is_tried_again_and_the_pod_is_not_ready_meanwhile(pods):
+    """As after a rolling update on one host: the one before still drains there."""
+    with Port() as port, socket.create_server(("127.0.0.1", port.number)) as other:
+        taken = f"127.0.0.1:{port.number}"
+        pod = pods({**workers(one=[TREE]), "gateway": {"listen": taken, "routes": [{"path": "/", "to": "127.0.0.1:1"}],
+                                                       "drain": {"lame_duck": "0s"}}})
+        pod.log(msg=f"^the gateway cannot listen at {taken}: Address already in use \\(stop what listens there, .*; tried again later$",
+                level="error")
+        pod.log("one", "^ready$", own=False)
+        ready = pod.ask("GET", "/readyz")
+        assert ready.status == 503 and "gateway" in ready.text
+        assert pod.ask("GET", "/livez").status == 200
+        other.close()
+        port.bad()
+        pod.log(msg=f"^the gateway listens at {taken}$")
+    assert pod.ask("GET", "/readyz").status == 200
+    assert pod.stop() == 0
+
+
+# ---- the control socket ----
+
+def test_a_control_socket_that_somebody_removes_is_there_again(pods, tmp_path):
+    place = tmp_path / "own" / "podvisor"
+    place.parent.mkdir()
+    pod = pods({**workers(one=[TREE]), "control": {"socket": str(place / "control.sock")}})
+    pod.ready("one")
+
+    def answers():
+        return subprocess.run([PODVISOR, "probe", "live", "--socket", str(place / "control.sock")], capture_output=True).returncode == 0
+    await_true("it answers", answers)
+    for times, remove in enumerate((lambda: os.unlink(place / "control.sock"), lambda: shutil.rmtree(place)), 1):
+        remove()
+        assert not answers()
+        pod.log(msg=f"^the control socket {place}/control.sock was taken away and is there again$", level="warn", count=times)
+        assert answers() and (place / "control.sock").stat().st_mode & 0o777 == 0o600
+    # and where not even the directory can be made, it is awaited
+    shutil.rmtree(place.parent)
+    pod.log(msg="^the control socket .* was taken away, and the commands find nobody; it is tried again and again: ", level="error")
+    place.parent.mkdir()
+    pod.log(msg="is there again$", count=3)
+    assert answers() and len(pod.find(msg="tried again and again")) == 1
+    assert pod.stop() == 0
+    assert not (place / "control.sock").exists()
+
+
 @root_only
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 def test_without_any_place_for_the_socket_what_comes_over_tcp_goes_on(pods):

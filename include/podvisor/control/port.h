@@ -23,6 +23,8 @@ struct control_port {
 		void *each_ctx, struct logs_answer *out);
 	/* Posts an event to the world. */
 	void (*post)(void *ctx, const struct event *e);
+	/* A line of podvisor's own. NULL is fine. */
+	void (*say)(void *ctx, enum log_level level, const char *text);
 	/* Somebody looks at what workers use: measure it, if need be. NULL is fine.
 	 */
 	void (*measure)(void *ctx);

@@ -25,6 +25,11 @@ void listener_free(struct listener *l);
 /* Whether somebody takes connections at that Unix socket. */
 bool listener_answers(const char *path);
 
+/* The path of a Unix one, NULL of others; and whether it still leads here: somebody may have removed it, or its
+ * directory. Borrowed. */
+const char *listener_path(const struct listener *l);
+bool listener_is_found(const struct listener *l);
+
 /* Where it really listens: "127.0.0.1:43211". Borrowed. */
 const char *listener_address(const struct listener *l);
 /* Leaves new connections in the backlog, until resumed. */

@@ -18,6 +18,8 @@ int runtime_dir_candidate(int i, const char *configured, char *out, size_t size)
 /* The first of them whose directory exists, or can be made, and can be written
  * by us, and, when it is not the configured one, belongs to us alone. */
 int runtime_dir_choose(const char *configured, char *out, size_t size, struct err *err) MUST_CHECK;
+/* Makes the directory of a socket that was chosen anew, should it be gone. Whether it can be used: as in choosing. */
+bool runtime_dir_restore(const char *socket_path, const char *configured);
 /* Whether nobody else can have put a socket at that path: its directory, which is
  * there, is ours or root's and nobody else may write to it; or is not there. */
 bool runtime_dir_is_safe(const char *socket_path);

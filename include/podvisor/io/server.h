@@ -72,6 +72,11 @@ int server_new(
 int server_listen(struct server *s, const char *address, struct err *err) MUST_CHECK;
 /* Where the i-th listener really listens, NULL beyond the last. Borrowed. */
 const char *server_address(const struct server *s, size_t i);
+/* The path of its Unix socket, NULL when there is none. Borrowed. */
+const char *server_path(const struct server *s);
+/* Whether that path still leads here; and listens there anew. The connections it has go on. */
+bool server_is_found(const struct server *s);
+int server_listen_again(struct server *s, struct err *err) MUST_CHECK;
 /* Closes everything: live ones get Close 1001; gone() is not called any more.
  * The loop must turn until its handles are closed. NULL is fine. */
 void server_free(struct server *s);
