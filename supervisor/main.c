@@ -46,12 +46,13 @@ enum { EXIT_DEFECT = 70, EXIT_NEVER_STARTED = 78 };
 
 #define LEAVE_MS (PROCESS_ANSWER_MS + 1000)
 
-/* With a configuration: all but the terminal's job control; what means nothing must not end the pod either. run --
- * COMMAND passes on what can be. */
-#define BIT SIGNAL_WATCH_BIT
-#define SUPERVISOR_SIGNALS \
-	(SIGNAL_WATCH_ALL & ~(BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU) | BIT(SIGCONT) | BIT(SIGURG)))
-#define SILENT_SIGNALS (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
+/* With a configuration: what means nothing must neither end nor stop the pod, for a supervisor that is stopped restarts
+ * nobody. Of a terminal's job control two are ignored: one that is caught would come again with each read or write of
+ * a process in the background. run -- COMMAND passes on what can be. */
+#define BIT                SIGNAL_WATCH_BIT
+#define IGNORED_SIGNALS    (BIT(SIGTTIN) | BIT(SIGTTOU))
+#define SUPERVISOR_SIGNALS (SIGNAL_WATCH_ALL & ~(IGNORED_SIGNALS | BIT(SIGCONT) | BIT(SIGURG)))
+#define SILENT_SIGNALS     (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGWINCH))
 
 struct pod {
 	struct loop loop;
@@ -470,6 +471,7 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		return rc;
 	if (!pod->config_path)
 		terminal_give_up();
+	signal_watch_ignore(pod->config_path ? IGNORED_SIGNALS : 0);
 	signal_watch_open(
 		&pod->signals, &pod->loop, pod->config_path ? SUPERVISOR_SIGNALS : SIGNAL_WATCH_ALL, on_signal, pod);
 	last_words_prepare(pod->world, pod->started_at);

@@ -21,7 +21,8 @@ const struct command commands[COMMAND_COUNT] = {
 		"supervised: SIGTERM and SIGINT begin the ordered stop (a second one skips what remains of the drain, "
 		"a "
 		"third kills at once), SIGHUP reads FILE again, SIGQUIT prints the full state to the log. "
-		"Other signals are told in the log and end nothing.\n"
+		"Other signals are told in the log and neither end nor stop anything, Ctrl-Z included; a "
+		"terminal's SIGTTIN and SIGTTOU are ignored.\n"
 		"With COMMAND that one program is supervised with the defaults, as tini and dumb-init do it: it keeps "
 		"stdin, stdout and stderr, gets every signal, and its exit code (128 and the signal when it is killed) "
 		"is podvisor's. FILE and COMMAND exclude each other.",

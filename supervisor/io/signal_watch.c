@@ -28,6 +28,13 @@ static bool can_be_watched(int signum)
 	return signum <= SIGSYS || signum >= SIGRTMIN;
 }
 
+void signal_watch_ignore(uint64_t set)
+{
+	for (int signum = 1; signum < _NSIG; signum++)
+		if (set & SIGNAL_WATCH_BIT(signum))
+			signal(signum, SIG_IGN);
+}
+
 static void release(void)
 {
 	sigset_t set;

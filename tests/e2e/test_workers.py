@@ -1198,6 +1198,20 @@ def test_a_reload_says_what_becomes_of_a_worker_that_had_failed(pods):
     assert pod.stop() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+def test_a_terminal_s_stop_signals_do_not_stop_the_supervisor(pods, number):
+    """A podvisor that is stopped would restart nobody and answer no probe."""
+    pod = pods(workers(one=[TREE]))
+    pid = pod.ready("one")
+    pod.kill(number)
+    if number == signal.SIGTSTP:
+        pod.log(msg="^SIGTSTP means nothing to podvisor", level="warn")
+    pod.settle()
+    os.kill(pid, signal.SIGKILL)
+    assert pod.ready("one", after=pod.log("one", "killed by SIGKILL")) != pid
+    assert pod.stop() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGPWR, signal.SIGALRM, signal.SIGXCPU, signal.SIGRTMIN + 6])
 def test_a_signal_that_means_nothing_ends_nothing(pods, number):
     pod = pods(workers(one=[TREE]))

@@ -31,6 +31,8 @@ struct signal_watch {
 void signal_watch_hold(void);
 /* Whether one is held back that came. */
 bool signal_watch_holds(int signum);
+/* Ignores that set for good; those that podvisor starts are not touched by it. */
+void signal_watch_ignore(uint64_t set);
 /* From here on arrived is called from the loop for each of that set: for those that were held back too, and those that
  * whoever started podvisor had blocked. SIGPIPE is ignored; SIGCHLD stays blocked, as the reaper wants it. */
 void signal_watch_open(
