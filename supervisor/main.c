@@ -17,6 +17,7 @@
 #include "podvisor/io/cgroup.h"
 #include "podvisor/io/listener.h"
 #include "podvisor/io/loop.h"
+#include "podvisor/io/outer_notify.h"
 #include "podvisor/io/process.h"
 #include "podvisor/io/reaper.h"
 #include "podvisor/io/runtime_dir.h"
@@ -25,6 +26,7 @@
 #include "podvisor/model/reconcile.h"
 #include "podvisor/model/reload.h"
 #include "podvisor/model/world.h"
+#include "podvisor/runtime/announcer.h"
 #include "podvisor/runtime/browsers.h"
 #include "podvisor/runtime/checks.h"
 #include "podvisor/runtime/configuration.h"
@@ -78,6 +80,8 @@ struct pod {
 	struct control *control;
 	struct signal_watch signals;
 	struct forwarding forwarding;
+	struct outer_notify *outer; /* whoever supervises podvisor; NULL: nobody who listens */
+	struct announcer announcer;
 	const char *config_path; /* NULL: run -- COMMAND */
 	char shim_path[PATH_MAX], socket_path[108];
 	ms_t started_at;
@@ -211,6 +215,7 @@ static void turn(void *ctx)
 		carry_out(pod, &pod->plan.effects[i]);
 	gateways_world_changed(pod->gateways);
 	usage_turned(pod->usage);
+	announcer_turned(&pod->announcer, pod->world);
 	pod->meters.orphans_reaped = pod->reaper.orphans_total;
 	if (pod->control)
 		control_turned(pod->control);
@@ -239,20 +244,14 @@ static void tell_lines(struct pod *pod, enum log_level level, const char *lines)
 	}
 }
 
-static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
+static int read_again(struct pod *pod, bool dry_run, struct buf *out, struct err *err)
 {
-	struct pod *pod = ctx;
-	if (!pod->config_path)
-		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
-	int rc = reload_allowed(pod->world, err);
-	if (rc < 0)
-		return rc;
 	struct config *config = configuration_read(pod->config_path, 0, out, err);
 	if (!config)
 		return err->code;
 	tell_lines(pod, LOG_WARN, dry_run ? "" : buf_str(out));
 	buf_clear(out);
-	rc = reload_preview(pod->world, config, out, err);
+	int rc = reload_preview(pod->world, config, out, err);
 	if (rc == 0 && !dry_run) {
 		rc = reload_apply(pod->world, config, loop_now(), err);
 		if (rc == 0)
@@ -265,6 +264,20 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 	if (rc < 0)
 		buf_clear(out);
 	config_release(config);
+	return rc;
+}
+
+static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
+{
+	struct pod *pod = ctx;
+	if (!pod->config_path)
+		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
+	int rc = reload_allowed(pod->world, err);
+	if (rc < 0 || dry_run)
+		return rc < 0 ? rc : read_again(pod, true, out, err);
+	announcer_reloading(&pod->announcer);
+	rc = read_again(pod, false, out, err);
+	announcer_reloaded(&pod->announcer);
 	return rc;
 }
 
@@ -427,6 +440,18 @@ static int open_control(struct pod *pod, const struct config_control *config, st
 				pod->socket_path[0] ? pod->socket_path : NULL, &port, err);
 }
 
+/* Who started podvisor may want to know; that it cannot be told is no reason not to start. */
+static void find_outer(struct pod *pod)
+{
+	struct err err;
+	if (outer_notify_open(&pod->outer, &pod->loop, &err) < 0)
+		logs_say(pod->logs, pod->config_path ? LOG_WARN : LOG_INFO, THING_POD, "", "%s", err.text);
+	if (pod->config_path)
+		pod->announcer.to = pod->outer;
+	else
+		pod->context.outer = pod->outer;
+}
+
 static int open_pod(struct pod *pod, struct config *config, struct err *err)
 {
 	uint64_t seed = 0;
@@ -466,6 +491,7 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		return rc;
 	pod->world->journal.on_entry = tell;
 	pod->world->journal.ctx = pod;
+	find_outer(pod);
 	rc = open_parts(pod, err);
 	if (rc < 0)
 		return rc;
@@ -496,6 +522,7 @@ static bool close_pod(struct pod *pod)
 	if (pod->world)
 		pod->world->journal.on_entry = NULL;
 	logs_free(pod->logs);
+	outer_notify_close(pod->outer);
 	signal_watch_close(&pod->signals);
 	if (pod->reaper.poll.loop)
 		reaper_fini(&pod->reaper);

@@ -9,6 +9,7 @@
 #include "podvisor/io/ancestry.h"
 #include "podvisor/io/deadline.h"
 #include "podvisor/io/notify_socket.h"
+#include "podvisor/io/outer_notify.h"
 #include "podvisor/io/process.h"
 #include "podvisor/runtime/command.h"
 #include "podvisor/runtime/environment.h"
@@ -142,11 +143,22 @@ static void merge(struct event *e, const struct notify_message *m)
 		snprintf(e->text, sizeof(e->text), "%s", m->status);
 }
 
+/* A command that podvisor merely stands in front of speaks to podvisor's own supervisor as if it were not there. */
+static void pass_on(const struct run *r, const char *bytes, size_t n)
+{
+	char text[NOTIFY_DATAGRAM_MAX];
+	if (r->interactive && r->owner->context->outer && n <= sizeof(text))
+		outer_notify_send(r->owner->context->outer, text, notify_pass_on(bytes, n, text));
+}
+
 static void on_heard(void *ctx, const struct notify_sender *from, const char *bytes, size_t n)
 {
 	struct run *r = ctx;
 	struct notify_message m;
-	if (!is_own(r, from) || notify_parse(bytes, n, &m) == 0)
+	if (!is_own(r, from))
+		return;
+	pass_on(r, bytes, n);
+	if (notify_parse(bytes, n, &m) == 0)
 		return;
 	/* A stranger's process would be killed in the worker's place. */
 	if (m.has_mainpid && ancestry_of(m.mainpid, process_shim_pid(&r->process)) != ANCESTRY_YES)
@@ -174,6 +186,9 @@ static int add_environment(
 	int rc = 0;
 	if (r->notify)
 		rc = environment_set(env, "NOTIFY_SOCKET", "%s", notify_socket_name(r->notify));
+	const char *watchdog = r->interactive && r->owner->context->outer ? getenv("WATCHDOG_USEC") : NULL;
+	if (rc == 0 && watchdog)
+		rc = environment_set(env, "WATCHDOG_USEC", "%s", watchdog);
 	if (rc == 0 && config->liveness.kind == CHECK_NOTIFY)
 		rc = environment_set(env, "WATCHDOG_USEC", "%lld", (long long)config->liveness.timeout * 1000);
 	return rc < 0 ? err_set(err, rc, "out of memory") : 0;

@@ -104,6 +104,32 @@ static bool take(struct span name, struct span value, struct notify_message *out
 	return false;
 }
 
+static bool stays_here(const char *line, size_t len)
+{
+	static const char *const names[] = {
+		"MAINPID=", "MAINPIDFDID=", "BARRIER=", "FDSTORE=", "FDSTOREREMOVE=", "FDNAME=", "FDPOLL="};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (len >= strlen(names[i]) && memcmp(line, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+size_t notify_pass_on(const char *bytes, size_t n, char *out)
+{
+	size_t used = 0;
+	for (size_t at = 0, len; at < n; at += len + 1) {
+		const char *newline = memchr(bytes + at, '\n', n - at);
+		len = newline ? (size_t)(newline - bytes) - at : n - at;
+		if (!len || stays_here(bytes + at, len))
+			continue;
+		if (used)
+			out[used++] = '\n';
+		memcpy(out + used, bytes + at, len);
+		used += len;
+	}
+	return used;
+}
+
 int notify_parse(const char *bytes, size_t n, struct notify_message *out)
 {
 	*out = (struct notify_message){0};

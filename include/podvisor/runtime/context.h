@@ -8,6 +8,7 @@
 #include "podvisor/model/world.h"
 
 struct reaper;
+struct outer_notify;
 
 /* Where the output of processes goes (runtime/logs behind it). open returns the
  * write end of a pipe, which the caller gives to the child and closes; stream 0
@@ -33,6 +34,7 @@ struct context {
 	struct reaper *reaper;
 	const struct output *output;
 	const char *shim_path; /* the podvisor-shim program */
+	struct outer_notify *outer; /* run -- COMMAND: who is told what the command tells; NULL: nobody */
 	const char *runtime_dir; /* writable: sockets and the like */
 };
 

@@ -24,4 +24,8 @@ struct notify_message {
  * skipped. Returns the number of assignments understood. */
 int notify_parse(const char *bytes, size_t n, struct notify_message *out);
 
+/* The lines of a datagram that mean to a supervisor further out what they mean here; into out, which has room for n
+ * bytes. Those about processes and descriptors do not: MAINPID, BARRIER, and all of FDSTORE. Returns how many bytes. */
+size_t notify_pass_on(const char *bytes, size_t n, char *out);
+
 #endif

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -85,6 +86,34 @@ static void an_empty_datagram_means_nothing(void **state)
 	parse("", 0);
 }
 
+static void what_is_passed_on_is_all_but_processes_and_descriptors(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{"READY=1", "READY=1"},
+		{"READY=1\nMAINPID=12\nSTATUS=a b=c", "READY=1\nSTATUS=a b=c"},
+		{"MAINPID=12\nREADY=1\n", "READY=1"},
+		{"BARRIER=1", ""},
+		{"FDSTORE=1\nFDNAME=x\nFDPOLL=0", ""},
+		{"FDSTOREREMOVE=1\nFDNAME=x", ""},
+		{"\n\nWATCHDOG=1\n\nX_MINE=1\n", "WATCHDOG=1\nX_MINE=1"},
+		{"MAINPIDS=1", "MAINPIDS=1"},
+		{"", ""},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t n = strlen(cases[i].in);
+		char *in = malloc(n + 1), *out = malloc(n + 1); /* of their exact sizes */
+		memcpy(in, cases[i].in, n);
+		size_t passed = notify_pass_on(in, n, out);
+		assert_int_equal(passed, strlen(cases[i].out));
+		assert_memory_equal(out, cases[i].out, passed);
+		free(in);
+		free(out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +126,7 @@ int main(void)
 		cmocka_unit_test(a_long_status_is_cut_and_control_characters_become_blanks),
 		cmocka_unit_test(a_span_is_never_negative_and_never_wraps),
 		cmocka_unit_test(an_empty_datagram_means_nothing),
+		cmocka_unit_test(what_is_passed_on_is_all_but_processes_and_descriptors),
 	};
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
 }
