@@ -10,6 +10,8 @@ import threading
 import time
 import tomllib
 
+from acceptor import Acceptor
+
 CORPUS = pathlib.Path(__file__).with_name("smuggling.toml")
 QUIET_S = 0.3  # a backend that cannot tell where a request ends answers after so much silence
 
@@ -171,25 +173,14 @@ class Backend:
     """Answers every request with 200. requests: all of them, in the order in which they were complete."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
         self.changed = threading.Condition()
-        self.records, self.requests, self.threads = [], [], []
-        self.thread = threading.Thread(target=self._accept, daemon=True)
-        self.thread.start()
+        self.records, self.requests = [], []
+        self.acceptor = Acceptor(self._serve, backlog=512)
+        self.port = self.acceptor.port
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            record = Record()
-            self.records.append(record)
-            self.threads.append(threading.Thread(target=self._serve, args=(connection, record), daemon=True))
-            self.threads[-1].start()
-
-    def _serve(self, connection, record):
+    def _serve(self, connection):
+        record = Record()
+        self.records.append(record)
         with connection:
             try:
                 while self._serve_some(connection, record):
@@ -219,12 +210,8 @@ class Backend:
 
     def close(self):
         """Waits for the ends of the connections, which are the proxy's to bring about."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
-        for thread in self.threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a connection of the backend was not closed"
+        self.acceptor.close()
+        self.acceptor.join(60)
 
 
 # ---- what the client was answered ----

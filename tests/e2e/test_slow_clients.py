@@ -11,6 +11,7 @@ import time
 import pytest
 
 import podvisor as library
+from acceptor import Acceptor
 
 SCALE = 1 if library.SLOWER == 1 else 10  # under sanitizers and valgrind there are fewer of everything
 PATIENCE_S = 60 * library.SLOWER
@@ -26,20 +27,11 @@ class Backend:
     together, how many were asked for, and how many of those are answered or given up."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        self.port = self.listener.getsockname()[1]
         self.released = threading.Event()
         self.begun, self.over = 0, 0
         self.lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        self.acceptor = Acceptor(self._serve, backlog=4096)
+        self.port = self.acceptor.port
 
     def _serve(self, connection):
         data = b""
@@ -69,7 +61,7 @@ class Backend:
 
     def close(self):
         self.released.set()
-        self.listener.close()
+        self.acceptor.close()
 
 
 @pytest.fixture(autouse=True)

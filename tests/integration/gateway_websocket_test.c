@@ -96,11 +96,21 @@ static void hang_up(struct pair p)
 	close(p.backend);
 }
 
-static void await_empty(struct gateway_meter *m)
+/* A gateway with these settings, and one WebSocket through it. */
+static struct pair open_pair(const char *settings)
 {
+	f = gateway_start(settings, NULL);
+	return gateway_websocket(f);
+}
+
+/* Until the drain is over; what was counted by then. */
+static struct gateway_meter await_empty(void)
+{
+	struct gateway_meter m;
 	assert_true(gateway_awaits(f, EVENT_GATEWAY_EMPTY, GATEWAY_PATIENCE_MS, NULL));
-	gateway_meters(f, m);
-	assert_int_equal(m->websocket, 0);
+	gateway_meters(f, &m);
+	assert_int_equal(m.websocket, 0);
+	return m;
 }
 
 /* ---- passing ---- */
@@ -229,8 +239,7 @@ static void an_upgrade_that_the_backend_declines_is_an_ordinary_answer(void **st
 static void a_goodbye_of_the_two_ends_passes_as_it_is(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	send_close(p.client, 1000, by_client);
 	expect_close(p.backend, 1000, "", true);
 	send_close(p.backend, 1000, by_server);
@@ -249,8 +258,7 @@ static void a_goodbye_of_the_two_ends_passes_as_it_is(void **state)
 static void a_client_that_vanishes_ends_the_backend_s_side(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	close(p.client);
 	get_end(p.backend);
 	close(p.backend);
@@ -374,8 +382,7 @@ static void every_client_and_every_backend_is_told_once_and_no_frame_is_cut(void
 		buf_fini(&clients[i].heard);
 		buf_fini(&backends[i].heard);
 	}
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], N);
 	assert_int_equal(m.discarded_bytes, 0);
 	assert_int_equal(m.closes_by_podvisor, N);
@@ -400,8 +407,7 @@ static void a_few_websockets_do_not_wait_for_the_whole_window(void **state)
 		get_end(p[i].backend);
 		hang_up(p[i]);
 	}
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 3);
 }
 
@@ -415,15 +421,13 @@ static void code_and_reason_are_the_route_s(void **state)
 	expect_close(p.client, 4001, "moving", false);
 	send_close(p.client, 4001, by_client);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	await_empty();
 }
 
 static void what_the_backend_had_sent_before_its_slot_arrives_before_the_close(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char message[1000];
 	memset(message, 'x', sizeof(message) - 1);
 	message[sizeof(message) - 1] = '\0';
@@ -436,16 +440,14 @@ static void what_the_backend_had_sent_before_its_slot_arrives_before_the_close(v
 	expect_close(p.client, 1012, "service restart", false);
 	send_close(p.client, 1012, by_client);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.messages[1], 300);
 }
 
 static void between_the_fragments_of_a_message_it_is_closed_after_message_wait(void **state)
 {
 	(void)state;
-	f = gateway_start("\"drain\": {\"message_wait\": \"100ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"drain\": {\"message_wait\": \"100ms\"}");
 	put_bytes(p.backend, "\x01\x02hi", 4);
 	char payload[16];
 	get_frame(p.client, payload, sizeof(payload));
@@ -455,16 +457,14 @@ static void between_the_fragments_of_a_message_it_is_closed_after_message_wait(v
 	assert_true(milliseconds() - begun >= 90);
 	send_close(p.client, 1012, by_client);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
 static void a_message_that_ends_in_time_is_not_cut_off_by_the_close(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char payload[64];
 	put_bytes(p.backend, "\x01\x02hi", 4);
 	get_frame(p.client, payload, sizeof(payload));
@@ -477,17 +477,15 @@ static void a_message_that_ends_in_time_is_not_cut_off_by_the_close(void **state
 	send_close(p.client, 1012, by_client);
 	expect_close(p.backend, 1012, "", true);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.discarded_bytes, 6);
 }
 
 static void a_frame_that_never_ends_is_given_up_without_a_close(void **state)
 {
 	(void)state;
-	f = gateway_start(
-		"\"drain\": {\"message_wait\": \"50ms\", \"boundary_wait\": \"50ms\", \"linger\": \"200ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair(
+		"\"drain\": {\"message_wait\": \"50ms\", \"boundary_wait\": \"50ms\", \"linger\": \"200ms\"}");
 	char rest[64];
 	put_bytes(p.backend, "\x81\x05he", 4);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
@@ -495,23 +493,20 @@ static void a_frame_that_never_ends_is_given_up_without_a_close(void **state)
 	expect_close(p.backend, 1001, "", true);
 	get_end(p.backend);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_UNCLEAN], 1);
 }
 
 static void a_silent_client_is_left_and_its_backend_told_1001(void **state)
 {
 	(void)state;
-	f = gateway_start("\"drain\": {\"close_timeout\": \"100ms\", \"linger\": \"200ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"drain\": {\"close_timeout\": \"100ms\", \"linger\": \"200ms\"}");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	expect_close(p.backend, 1001, "", true);
 	get_end(p.client);
 	get_end(p.backend);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLIENT_TIMEOUT], 1);
 	hang_up(p);
 }
@@ -519,38 +514,33 @@ static void a_silent_client_is_left_and_its_backend_told_1001(void **state)
 static void within_a_frame_of_the_client_the_backend_is_not_told(void **state)
 {
 	(void)state;
-	f = gateway_start("\"drain\": {\"close_timeout\": \"100ms\", \"linger\": \"200ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"drain\": {\"close_timeout\": \"100ms\", \"linger\": \"200ms\"}");
 	char rest[64];
 	put_bytes(p.client, "\x81\x85", 2);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	assert_int_equal(get_rest(p.backend, rest, sizeof(rest)), 2);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	await_empty();
 }
 
 static void a_client_that_goes_instead_of_answering_is_a_reset(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	close(p.client);
 	expect_close(p.backend, 1001, "", true);
 	close(p.backend);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_RESET], 1);
 }
 
 static void a_backend_that_closed_first_is_not_spoken_over(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	send_close(p.backend, 1000, by_server);
 	expect_close(p.client, 1000, "", false);
@@ -560,8 +550,7 @@ static void a_backend_that_closed_first_is_not_spoken_over(void **state)
 	expect_close(p.backend, 1000, "", true);
 	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_PEER_FIRST], 1);
 	assert_int_equal(m.closes_by_backend, 1);
 }
@@ -569,8 +558,7 @@ static void a_backend_that_closed_first_is_not_spoken_over(void **state)
 static void a_client_that_closed_first_gets_its_backend_s_answer(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	send_close(p.client, 1000, by_client);
 	expect_close(p.backend, 1000, "", true);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
@@ -579,8 +567,7 @@ static void a_client_that_closed_first_gets_its_backend_s_answer(void **state)
 	expect_close(p.client, 1000, "", false);
 	get_end(p.client);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_PEER_FIRST], 1);
 }
 
@@ -589,8 +576,7 @@ static void a_client_that_closed_first_gets_its_backend_s_answer(void **state)
 static void a_backend_may_answer_the_close_before_it_sees_an_end(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	send_close(p.client, 1012, by_client);
@@ -600,23 +586,20 @@ static void a_backend_may_answer_the_close_before_it_sees_an_end(void **state)
 	send_close(p.backend, 1012, by_server);
 	get_end(p.backend);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
 static void a_backend_that_does_not_answer_the_close_is_ended_after_the_linger_time(void **state)
 {
 	(void)state;
-	f = gateway_start("\"drain\": {\"linger\": \"100ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"drain\": {\"linger\": \"100ms\"}");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	send_close(p.client, 1012, by_client);
 	expect_close(p.backend, 1012, "", true);
 	get_end(p.backend);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 	hang_up(p);
 }
@@ -624,8 +607,7 @@ static void a_backend_that_does_not_answer_the_close_is_ended_after_the_linger_t
 static void closes_that_cross_reach_each_side_once(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
@@ -636,16 +618,14 @@ static void closes_that_cross_reach_each_side_once(void **state)
 	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
 	assert_int_equal(get_rest(p.backend, rest, sizeof(rest)), 0);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
 static void what_the_backend_says_behind_the_close_is_counted_but_for_its_own_goodbye(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
@@ -657,8 +637,7 @@ static void what_the_backend_says_behind_the_close_is_counted_but_for_its_own_go
 	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
 	get_end(p.backend);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.discarded_bytes, 14);
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
@@ -666,8 +645,7 @@ static void what_the_backend_says_behind_the_close_is_counted_but_for_its_own_go
 static void the_backend_s_own_goodbye_is_not_counted_however_it_is_cut(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	const char *bytes = "\x81\x02hi\x88\x02\x03\xf4";
@@ -679,8 +657,7 @@ static void the_backend_s_own_goodbye_is_not_counted_however_it_is_cut(void **st
 	expect_close(p.backend, 1012, "", true);
 	get_end(p.backend);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.discarded_bytes, 4);
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
@@ -688,8 +665,7 @@ static void the_backend_s_own_goodbye_is_not_counted_however_it_is_cut(void **st
 static void what_the_client_says_before_its_answer_still_arrives(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
 	send_text(p.client, "one more", by_client);
@@ -700,8 +676,7 @@ static void what_the_client_says_before_its_answer_still_arrives(void **state)
 	send_close(p.backend, 1012, by_server);
 	get_end(p.backend);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	await_empty();
 }
 
 static void a_client_that_does_not_read_is_given_up_in_time(void **state)
@@ -721,8 +696,7 @@ static void a_client_that_does_not_read_is_given_up_in_time(void **state)
 			break;
 	}
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_UNCLEAN] + m.drained[GATEWAY_CLIENT_TIMEOUT], 1);
 	hang_up(p);
 }
@@ -730,15 +704,13 @@ static void a_client_that_does_not_read_is_given_up_in_time(void **state)
 static void bytes_that_are_no_frames_get_no_close(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	put_bytes(p.backend, "\xf3nonsense", 9);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 9);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_UNCLEAN], 1);
 }
 
@@ -758,16 +730,14 @@ static void an_upgrade_under_way_when_the_listener_closes_completes_and_is_close
 	send_close(p.client, 1012, by_client);
 	expect_close(p.backend, 1012, "", true);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
 static void an_undrain_leaves_those_open_whose_slot_has_not_come(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	put_bytes(p.backend, "\x81\x05he", 4);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	usleep(20000);
@@ -783,8 +753,7 @@ static void an_undrain_leaves_those_open_whose_slot_has_not_come(void **state)
 static void a_close_at_once_cuts_everything(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	gateway_effect(f, EFFECT_GATEWAY_CLOSE, 0);
 	get_end(p.client);
 	get_end(p.backend);
@@ -796,8 +765,7 @@ static void a_close_at_once_cuts_everything(void **state)
 static void a_frame_that_comes_byte_by_byte_is_waited_for(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	const char *frame = "\x81\x05hello";
 	for (int i = 0; i < 7; i++) {
 		put_bytes(p.backend, frame + i, 1);
@@ -810,8 +778,7 @@ static void a_frame_that_comes_byte_by_byte_is_waited_for(void **state)
 	send_close(p.client, 1012, by_client);
 	expect_close(p.backend, 1012, "", true);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 	assert_int_equal(m.discarded_bytes, 0);
 }
@@ -819,8 +786,7 @@ static void a_frame_that_comes_byte_by_byte_is_waited_for(void **state)
 static void frames_without_payload_and_with_a_64_bit_length_are_whole_too(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	static char payload[65537];
 	const char shorter[] = "\x82\x7f\0\0\0\0\0\0\0\x02"
 			       "ab";
@@ -835,16 +801,14 @@ static void frames_without_payload_and_with_a_64_bit_length_are_whole_too(void *
 	expect_close(p.client, 1012, "service restart", false);
 	send_close(p.client, 1012, by_client);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
 static void a_frame_with_a_64_bit_length_is_waited_for(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	static char payload[65537];
 	const char head[] = "\x82\x7f\0\0\0\0\0\x01\0\0";
 	put_bytes(p.backend, head, 10);
@@ -862,8 +826,7 @@ static void a_frame_with_a_64_bit_length_is_waited_for(void **state)
 static void a_ping_of_the_client_passes_behind_our_close_and_its_pong_is_dropped(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char payload[64];
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
 	expect_close(p.client, 1012, "service restart", false);
@@ -875,8 +838,7 @@ static void a_ping_of_the_client_passes_behind_our_close_and_its_pong_is_dropped
 	expect_close(p.backend, 1012, "", true);
 	assert_int_equal(get_rest(p.client, payload, sizeof(payload)), 0);
 	hang_up(p);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 	assert_int_equal(m.discarded_bytes, 2);
 }
@@ -884,8 +846,7 @@ static void a_ping_of_the_client_passes_behind_our_close_and_its_pong_is_dropped
 static void a_backend_that_dies_within_a_frame_of_the_drain_leaves_the_end_alone(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	put_bytes(p.backend, "\x81\x05he", 4);
 	gateway_effect(f, EFFECT_GATEWAY_DRAIN, 0);
@@ -893,8 +854,7 @@ static void a_backend_that_dies_within_a_frame_of_the_drain_leaves_the_end_alone
 	close(p.backend);
 	assert_int_equal(get_rest(p.client, rest, sizeof(rest)), 0);
 	close(p.client);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_UNCLEAN], 1);
 }
 
@@ -926,8 +886,7 @@ static size_t stuff(int fd, struct buf *rest)
 static void a_client_that_reads_late_gets_all_that_was_finished_before_its_slot(void **state)
 {
 	(void)state;
-	f = gateway_start("\"drain\": {\"message_wait\": \"50ms\", \"boundary_wait\": \"20s\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"drain\": {\"message_wait\": \"50ms\", \"boundary_wait\": \"20s\"}");
 	static struct ear ear;
 	struct buf rest;
 	size_t sent = 0, texts;
@@ -953,8 +912,7 @@ static void a_client_that_reads_late_gets_all_that_was_finished_before_its_slot(
 	hang_up(p);
 	buf_fini(&ear.heard);
 	buf_fini(&rest);
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 1);
 }
 
@@ -973,8 +931,7 @@ static void without_websockets_the_drain_is_over_at_once(void **state)
 static void the_client_of_a_backend_that_died_is_told_to_come_again(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	send_text(p.backend, "last words", by_server);
 	close(p.backend);
 	expect_text(p.client, "last words");
@@ -987,8 +944,7 @@ static void the_client_of_a_backend_that_died_is_told_to_come_again(void **state
 static void within_a_frame_it_gets_the_end_alone(void **state)
 {
 	(void)state;
-	f = gateway_start("", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("");
 	char rest[64];
 	put_bytes(p.backend, "\x81\x05he", 4);
 	close(p.backend);
@@ -1012,16 +968,14 @@ static void a_backend_that_dies_during_the_drain_leaves_its_clients_told(void **
 		get_end(p[i].client);
 		close(p[i].client);
 	}
-	struct gateway_meter m;
-	await_empty(&m);
+	struct gateway_meter m = await_empty();
 	assert_int_equal(m.drained[GATEWAY_CLEAN], 20);
 }
 
 static void a_websocket_that_is_idle_for_too_long_is_closed_with_1001(void **state)
 {
 	(void)state;
-	f = gateway_start("\"timeouts\": {\"websocket_idle\": \"200ms\"}", NULL);
-	struct pair p = gateway_websocket(f);
+	struct pair p = open_pair("\"timeouts\": {\"websocket_idle\": \"200ms\"}");
 	int64_t begun = milliseconds();
 	for (int i = 0; i < 4; i++) {
 		usleep(100000);
