@@ -46,6 +46,18 @@ def namespaces_missing():
     return None if done.returncode == 0 else "no PID namespace here: " + done.stderr.strip()
 
 
+def mounts_missing():
+    """Why nothing can be mounted in a namespace of its own here, or None: / has to be a mount point, as it is not in a chroot."""
+    if not shutil.which("unshare"):
+        return "unshare is not installed"
+    done = subprocess.run(["unshare", "-m", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return None if done.returncode == 0 else "no mount namespace here: " + done.stderr.strip()
+
+
+MOUNTS_MISSING = mounts_missing()
+own_mounts = pytest.mark.skipif(MOUNTS_MISSING is not None, reason=str(MOUNTS_MISSING))
+
+
 def await_true(what, condition, seconds=DEADLINE_S):
     """The condition's first true value; the kernel's tables can only be asked again."""
     end = time.monotonic() + seconds

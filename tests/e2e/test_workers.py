@@ -17,7 +17,8 @@ import pytest
 
 from podvisor import exchange
 from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, assert_early_stops_are_obeyed,
-                        await_true, built, end_many_at_once, fields_of, gate, has_signal, pods, root_only, workers, zombies_of)
+                        await_true, built, end_many_at_once, fields_of, gate, has_signal, own_mounts, pods, root_only, workers,
+                        zombies_of)
 
 pytestmark = built
 
@@ -450,7 +451,7 @@ def test_the_termination_log_stays_within_4096_bytes(pods):
 
 
 @root_only
-@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@own_mounts
 def test_a_user_of_many_groups_keeps_them_all(pods, tmp_path):
     table = tmp_path / "group"
     table.write_text("root:x:0:\nnogroup:x:65534:\n" + "".join(f"g{i}:x:{70000 + i}:nobody\n" for i in range(200)))
@@ -489,7 +490,6 @@ def test_a_worker_that_cannot_start_says_why(pods, what):
     assert pod.stop() == 0
 
 
-@pytest.mark.parametrize("command, code", [(["/nonexistent/program"], 127), (["/etc/passwd"], 126)])
 @root_only
 def test_a_user_that_cannot_be_become_is_named(pods):
     """Without the capabilities for it."""
@@ -539,6 +539,7 @@ def test_each_worker_s_runs_are_counted_from_one(pods):
     assert pod.stop() == 0
 
 
+@pytest.mark.parametrize("command, code", [(["/nonexistent/program"], 127), (["/etc/passwd"], 126)])
 def test_a_critical_worker_that_cannot_start_ends_podvisor(pods, command, code):
     pod = pods(workers(api={"command": command, "critical": True, "restart": {"limit": {"count": 1}}}))
     assert pod.wait() == code
@@ -605,7 +606,6 @@ def test_the_deadline_of_the_whole_stop_beats_a_worker_s_own_timeout(pods):
     pod.assert_nothing_left()
 
 
-def test_who_ended_podvisor_is_told_also_when_others_had_to_be_killed(pods):
 def test_who_used_up_the_deadline_is_told_in_the_log_and_in_the_last_words(pods):
     """Its code is still that of an ordered stop: what could be ended in time has ended."""
     pod = pods({**workers(base=[TREE], deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}, "depends_on": ["base"]},
@@ -618,6 +618,7 @@ def test_who_used_up_the_deadline_is_told_in_the_log_and_in_the_last_words(pods)
     pod.assert_nothing_left()
 
 
+def test_who_ended_podvisor_is_told_also_when_others_had_to_be_killed(pods):
     pod = pods({**workers(api={"command": ["sh", "-c", "while ! test -e fall; do sleep 0.05; done; exit 3"],
                                "critical": True, "restart": {"policy": "never"}},
                           deaf={"command": [TREE, "deaf"], "stop": {"timeout": "1h"}}), "shutdown": {"deadline": "2s"}})
@@ -627,8 +628,8 @@ def test_who_used_up_the_deadline_is_told_in_the_log_and_in_the_last_words(pods)
     first, second, *_ = pod.termination.read_text().splitlines()
     assert first.startswith("podvisor ended with code 3: worker api exited with code 3")
     assert second == "what still ran was killed: shutdown.deadline is nearly over"
-
     assert "\nshutdown.deadline was used up by worker deaf (stopping for " in pod.termination.read_text()
+
 
 def test_a_second_signal_skips_the_drain_and_a_third_kills_at_once(pods):
     pod = pods({**workers(deaf={"command": [TREE, "deaf", "session"], "stop": {"timeout": "1h"}}),
@@ -700,7 +701,7 @@ def dev_of_its_own(then):
 
 
 @root_only
-@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@own_mounts
 def test_the_kubelet_s_termination_log_is_written_in_place_and_also_when_nothing_starts(pods, tmp_path):
     kubelets = tmp_path / "kubelets"
     kubelets.write_text("")
@@ -716,7 +717,7 @@ def test_the_kubelet_s_termination_log_is_written_in_place_and_also_when_nothing
 
 
 @root_only
-@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@own_mounts
 @pytest.mark.parametrize("host, level, says", [
     (None, "info", "/dev/termination-log is made by Kubernetes alone"),
     ("10.0.0.1", "warn", "/dev/termination-log is not there .*terminationMessagePath")])
@@ -816,7 +817,7 @@ def test_a_control_socket_that_somebody_removes_is_there_again(pods, tmp_path):
 
 
 @root_only
-@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@own_mounts
 def test_without_any_place_for_the_socket_what_comes_over_tcp_goes_on(pods):
     spoil = "; ".join(f"mkdir -p {dir}/podvisor-0; mount -t tmpfs -o mode=0777 tmpfs {dir}/podvisor-0" for dir in ("/dev/shm", "/tmp"))
     wrap = ("unshare", "-m", "sh", "-c", f'{spoil}; unset XDG_RUNTIME_DIR; exec "$0" "$@"')
@@ -1109,15 +1110,17 @@ def test_it_runs_in_a_restricted_pod(pods, tmp_path_factory, runtime_dir):
     """Any uid, no capabilities, no_new_privs, /run not writable: the socket falls back, the workers run."""
     env = {"XDG_RUNTIME_DIR": ""}
     place = pathlib.Path("/dev/shm") / f"podvisor-e2e-{os.getpid()}"
+    closed = pathlib.Path("/run") / f"podvisor-e2e-{os.getpid()}"  # whatever /run itself allows
+    closed.mkdir(mode=0o755)
     if runtime_dir:
         place.mkdir(mode=0o700)
         os.chown(place, 12345, 12345)
         env = {"XDG_RUNTIME_DIR": str(place)}
     try:
         config = {**workers(family={"command": FAMILY, "restart": {"limit": {"count": 64}}}),
-                  "control": {"listen": "none", "socket": "/run/podvisor-not-there/control.sock"}}
+                  "control": {"listen": "none", "socket": str(closed / "podvisor/control.sock")}}
         pod = pods(config, wrap=RESTRICTED, env=env, own_control=False, open_to_all=True)
-        told = pod.log(msg="^/run/podvisor-not-there/control.sock cannot be written; the control socket is ").msg
+        told = pod.log(msg=f"^{closed}/podvisor/control.sock cannot be written; the control socket is ").msg
         where = told.rpartition(" ")[2]
         assert where == (f"{place}/podvisor/control.sock" if runtime_dir else "/dev/shm/podvisor-12345/control.sock")
         pid, old = family(pod)
@@ -1132,6 +1135,7 @@ def test_it_runs_in_a_restricted_pod(pods, tmp_path_factory, runtime_dir):
         assert not os.path.exists(where)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        closed.rmdir()
 
 
 def test_a_second_podvisor_leaves_the_last_words_of_the_one_that_lives(pods, tmp_path):
