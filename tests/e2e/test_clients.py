@@ -40,6 +40,7 @@ CLIENTS = {
 # These fetch things by HTTP as well, over connections of their own.
 WITH_HTTP = {"chromium", "socket.io-client-from-polling"}
 # These cannot know for a moment that their socket is closing: what is said then goes nowhere.
+ANSWER_LATER = {"graphql-ws"}  # its backend answers from a promise: what crosses the Close may be heard and never answered
 SAY_BLINDLY = {"chromium", "socket.io-client", "socket.io-client-from-polling", "centrifuge"}
 
 pytestmark = [pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed")
@@ -203,7 +204,8 @@ def assert_told_and_whole(client, pod, code):
     assert close["said"] - account["heard"] in ((0, 1) if client.name in SAY_BLINDLY else (0,))
     ended, = pod.log(msg="bytes discarded")
     discarded = int(re.search(r"(\d+) bytes discarded", ended["msg"])[1])
-    assert discarded or (account["ticks"], account["heard"]) == (ticks, answers)
+    unanswered = account["heard"] - answers
+    assert discarded or (account["ticks"] == ticks and unanswered in ((0, 1) if client.name in ANSWER_LATER else (0,)))
     assert pod.log(msg="every connection has ended: clean 1, peer first 0, client time-out 0, unclean 0, reset 0")
 
 
