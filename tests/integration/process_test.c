@@ -608,13 +608,18 @@ static void a_control_socket_closed_early_does_not_silence_its_number_s_next_own
 	unlink(path);
 }
 
+static void start_all_kinds(struct run *r)
+{
+	start_tree(r, ALL_KINDS);
+	await_ready(r);
+	AWAIT(r->calls_started);
+}
+
 static void a_stopped_shim_is_woken_by_what_is_asked_of_it(void **state)
 {
 	(void)state;
 	struct run r;
-	start_tree(&r, ALL_KINDS);
-	await_ready(&r);
-	AWAIT(r.calls_started);
+	start_all_kinds(&r);
 	kill(process_shim_pid(&r.p), SIGSTOP);
 	process_kill(&r.p);
 	await_gone(&r);
@@ -635,9 +640,7 @@ static void a_shim_that_cannot_wake_does_not_save_its_tree(void **state)
 {
 	(void)state;
 	struct run r;
-	start_tree(&r, ALL_KINDS);
-	await_ready(&r);
-	AWAIT(r.calls_started);
+	start_all_kinds(&r);
 	hold_shim(&r);
 	process_kill(&r.p);
 	await_gone(&r);
@@ -648,9 +651,7 @@ static void a_shim_held_while_it_kills_is_replaced(void **state)
 {
 	(void)state;
 	struct run r;
-	start_tree(&r, ALL_KINDS);
-	await_ready(&r);
-	AWAIT(r.calls_started);
+	start_all_kinds(&r);
 	hold_shim(&r);
 	kill(r.pid, SIGKILL);
 	process_kill(&r.p);
