@@ -42,6 +42,7 @@ struct client {
 	struct stream *down, *up; /* to the client; to Chrome, NULL while there is none */
 	enum phase phase;
 	bool websocket, session; /* session: counted as one */
+	uint64_t generation; /* that it asks or has a tunnel to */
 	struct deadline deadline; /* of the phase; none for a tunnel */
 	ms_t hold_until; /* one for all its holds; 0: it was never held */
 	uint64_t asked, failed; /* the offer that it asks; that it found broken; 0: none */
@@ -49,8 +50,20 @@ struct client {
 	struct buf out; /* Chrome's answer so far */
 };
 
+#define GENERATIONS 4
+
+/* How many sessions one has. */
+struct generation {
+	uint64_t number; /* 0: free */
+	int64_t sessions, served;
+};
+
 struct browser_endpoint {
 	struct loop *loop;
+	const struct browser_endpoint_calls *calls;
+	void *ctx;
+	struct generation generations[GENERATIONS];
+	uint64_t current;
 	struct streams *streams;
 	struct listener *listener;
 	const struct config_browser *config; /* borrowed */
@@ -123,13 +136,34 @@ static void set_phase(struct client *c, enum phase phase)
 	list_append(phase == PHASE_HELD ? &e->held : &e->clients, &c->node);
 }
 
+static struct generation *generation_of(struct browser_endpoint *e, uint64_t number)
+{
+	for (size_t i = 0; number && i < GENERATIONS; i++)
+		if (e->generations[i].number == number)
+			return &e->generations[i];
+	return NULL;
+}
+
+static void count_session(struct client *c, int by)
+{
+	struct browser_endpoint *e = c->endpoint;
+	struct generation *g = generation_of(e, c->generation);
+	*e->sessions += by;
+	if (!g)
+		return;
+	g->sessions += by;
+	g->served += by > 0;
+	if (e->calls && e->calls->counted)
+		e->calls->counted(e->ctx, g->number, g->sessions, g->served);
+}
+
 static void leave_chrome(struct client *c)
 {
 	stream_close(c->up);
 	c->up = NULL;
 	buf_fini(&c->out);
 	if (c->session && c->endpoint->sessions) {
-		--*c->endpoint->sessions;
+		count_session(c, -1);
 		c->endpoint->has_room = true;
 	}
 	c->session = false;
@@ -470,8 +504,9 @@ static void ask_chrome(struct client *c, bool session)
 	}
 	c->session = session;
 	c->asked = e->offers;
+	c->generation = e->current;
 	if (session)
-		++*e->sessions;
+		count_session(c, 1);
 	buf_init(&c->out, ANSWER_BYTES);
 	clear_deadline(c); /* connecting has its own */
 	set_phase(c, PHASE_ASKING);
@@ -724,7 +759,7 @@ static void make_virtual_id(struct browser_endpoint *e, const char *instance, co
 }
 
 int browser_endpoint_new(struct browser_endpoint **out, struct loop *loop, const char *instance, const char *name,
-	int64_t *sessions, struct err *err)
+	const struct browser_endpoint_calls *calls, void *ctx, int64_t *sessions, struct err *err)
 {
 	struct browser_endpoint *e = calloc(1, sizeof(*e));
 	if (!e)
@@ -736,6 +771,8 @@ int browser_endpoint_new(struct browser_endpoint **out, struct loop *loop, const
 	}
 	e->loop = loop;
 	e->sessions = sessions;
+	e->calls = calls;
+	e->ctx = ctx;
 	streams_after(e->streams, after_round, e);
 	list_init(&e->clients);
 	list_init(&e->held);
@@ -798,6 +835,13 @@ const char *browser_endpoint_health_url(const struct browser_endpoint *e)
 
 void browser_endpoint_offer(struct browser_endpoint *e, const struct browser_backend *backend)
 {
+	struct generation *g = generation_of(e, backend->generation);
+	for (size_t i = 0; !g && i < GENERATIONS; i++)
+		if (!e->generations[i].number)
+			g = &e->generations[i];
+	if (g)
+		g->number = backend->generation;
+	e->current = backend->generation;
 	e->port = backend->port;
 	snprintf(e->id, sizeof(e->id), "%s", backend->id);
 	e->version = *backend->version;
@@ -808,9 +852,10 @@ void browser_endpoint_offer(struct browser_endpoint *e, const struct browser_bac
 	resume_held(e);
 }
 
-void browser_endpoint_withdraw(struct browser_endpoint *e)
+void browser_endpoint_retire(struct browser_endpoint *e, uint64_t generation)
 {
-	e->offered = false;
+	if (e->current == generation)
+		e->offered = false;
 }
 
 static void cut(struct client *c)
@@ -821,11 +866,19 @@ static void cut(struct client *c)
 		hold_again(c);
 }
 
-void browser_endpoint_cut(struct browser_endpoint *e)
+void browser_endpoint_withdraw(struct browser_endpoint *e, uint64_t generation)
 {
-	e->id[0] = '\0';
-	LIST_EACH (at, &e->clients)
-		cut(LIST_ENTRY(at, struct client, node));
+	struct generation *g = generation_of(e, generation);
+	browser_endpoint_retire(e, generation);
+	if (e->current == generation)
+		e->id[0] = '\0';
+	LIST_EACH (at, &e->clients) {
+		struct client *c = LIST_ENTRY(at, struct client, node);
+		if (c->generation == generation)
+			cut(c);
+	}
+	if (g)
+		*g = (struct generation){0};
 }
 
 void browser_endpoint_free(struct browser_endpoint *e)

@@ -167,8 +167,7 @@ static void on_exited(void *ctx, struct process *p, const struct process_exit *e
 		snprintf(e.text, sizeof(e.text), "%s", browser_output_last(r->output));
 	if (r->launch.sandboxed && browser_output_sandbox_refused(r->output))
 		r->instance->sandbox_refused = true;
-	browser_endpoint_withdraw(r->instance->endpoint);
-	browser_endpoint_cut(r->instance->endpoint);
+	browser_endpoint_withdraw(r->instance->endpoint, r->generation);
 	post(r, &e);
 }
 
@@ -310,7 +309,7 @@ static int open_endpoint(struct instance *i, const struct run *r, struct err *er
 	int rc = 0;
 	if (!i->endpoint)
 		rc = browser_endpoint_new(&i->endpoint, b->context->loop, r->source->instance, r->config->name,
-			&meter_of(b, i->slot)->sessions, err);
+			NULL, NULL, &meter_of(b, i->slot)->sessions, err);
 	if (rc == 0)
 		rc = browser_endpoint_configure(i->endpoint, r->config, err);
 	if (rc == 0) {
@@ -371,6 +370,7 @@ static void serve(struct run *r)
 	if (!r->probe || !browser_probe_version(r->probe))
 		return;
 	struct browser_backend backend = {
+		.generation = r->generation,
 		.port = r->owner->context->world->browsers[r->instance->slot].port,
 		.id = browser_probe_id(r->probe),
 		.version = browser_probe_version(r->probe),
@@ -383,7 +383,7 @@ static void serve(struct run *r)
 /* One that is still being prepared has nothing to end: it is not started any more. */
 static void end(struct run *r, const struct effect *e)
 {
-	browser_endpoint_withdraw(r->instance->endpoint);
+	browser_endpoint_withdraw(r->instance->endpoint, r->generation);
 	if (!r->spawned) {
 		r->aborted = true;
 		return;
