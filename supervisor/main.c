@@ -164,6 +164,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_BROWSER_LAUNCH:
 	case EFFECT_BROWSER_PROBE:
 	case EFFECT_BROWSER_SERVE:
+	case EFFECT_BROWSER_RETIRE:
 	case EFFECT_BROWSER_CLOSE:
 	case EFFECT_BROWSER_SIGNAL:
 	case EFFECT_BROWSER_KILL:

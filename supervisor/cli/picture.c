@@ -81,16 +81,35 @@ static void put_worker(struct table *t, const json_t *w)
 	put_reason(t, w);
 }
 
+/* "renderer 3 210Mi, browser 1 80Mi": each type of process, how many, and the memory of them together. */
+static void put_types(struct table *t, const json_t *b)
+{
+	char line[256] = "", size[TABLE_TEXT_MAX];
+	size_t n = 0;
+	const char *type;
+	const json_t *count, *memory = json_object_get(b, "memory_by_type");
+	json_object_foreach((json_t *)json_object_get(b, "processes_by_type"), type, count)
+	{
+		table_size(json_number_value(json_object_get(memory, type)), size);
+		if (n < sizeof(line))
+			n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %.0f %s", n ? ", " : "", type,
+				json_number_value(count), size);
+	}
+	table_cell(t, line[0] ? line : "-");
+}
+
 static void put_browser(struct table *t, const json_t *b)
 {
 	put_text(t, b, "name");
 	put_state(t, b);
 	put_span(t, b, "since_seconds");
+	put_number(t, b, "generation");
 	put_number(t, b, "pid");
 	put_number(t, b, "recycles");
 	put_number(t, b, "sessions");
 	put_number(t, b, "pages");
 	put_size(t, b, "memory_bytes");
+	put_types(t, b);
 	put_text(t, b, "listen");
 	put_reason(t, b);
 }
@@ -147,9 +166,10 @@ struct section {
 static const struct section sections[] = {
 	{"workers", 9, {"WORKER", "STATE", "SINCE", "UP", "PID", "RESTARTS", "MEMORY", "CPU", "REASON"}, put_worker,
 		{7, 3, 6, 4, 5, 2}},
-	{"browsers", 10,
-		{"BROWSER", "STATE", "SINCE", "PID", "RECYCLES", "SESSIONS", "PAGES", "MEMORY", "LISTEN", "REASON"},
-		put_browser, {6, 3, 7, 4, 8}},
+	{"browsers", 12,
+		{"BROWSER", "STATE", "SINCE", "GENERATION", "PID", "RECYCLES", "SESSIONS", "PAGES", "MEMORY",
+			"PROCESSES", "LISTEN", "REASON"},
+		put_browser, {9, 7, 4, 8, 5, 3, 10}},
 	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database, {3}},
 	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume, {2, 4}},
 	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3, 5}},

@@ -266,7 +266,8 @@ static void put_browser_state(struct scrape *c)
 static void put_browser_generation(struct scrape *c)
 {
 	const struct browser *b = c->browser;
-	openmetrics_count(&c->m, (int64_t)b->generation, LABELS({"browser", b->config->name}));
+	const struct generation *g = browser_lead(b);
+	openmetrics_count(&c->m, (int64_t)(g->run ? g->number : b->generation), LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_sessions(struct scrape *c)
@@ -286,18 +287,23 @@ static void put_browser_pages(struct scrape *c)
 	put_known(c, m->pages_detached, LABELS({"browser", b->config->name}, {"attached", "false"}));
 }
 
+static void put_by_type(struct scrape *c, const int64_t *values)
+{
+	for (int i = 0; i < CHROME_TYPE_COUNT; i++)
+		openmetrics_count(&c->m, values[i],
+			LABELS({"browser", c->browser->config->name}, {"type", chrome_type_name((enum chrome_type)i)}));
+}
+
 static void put_browser_processes(struct scrape *c)
 {
-	const struct browser *b = c->browser;
-	if (meter_of(c, b))
-		put_known(c, meter_of(c, b)->processes, LABELS({"browser", b->config->name}));
+	if (meter_of(c, c->browser))
+		put_by_type(c, meter_of(c, c->browser)->processes);
 }
 
 static void put_browser_memory(struct scrape *c)
 {
-	const struct browser *b = c->browser;
-	if (meter_of(c, b))
-		put_known(c, meter_of(c, b)->memory_bytes, LABELS({"browser", b->config->name}));
+	if (meter_of(c, c->browser))
+		put_by_type(c, meter_of(c, c->browser)->memory_bytes);
 }
 
 static void put_browser_sandboxed(struct scrape *c)
@@ -320,7 +326,7 @@ static void put_browser_checks(struct scrape *c)
 {
 	const struct browser *b = c->browser;
 	for (int i = 0; i < RUNG_COUNT; i++)
-		put_histogram(c, &b->rungs[i].seconds,
+		put_histogram(c, &b->check_seconds[i],
 			LABELS({"browser", b->config->name}, {"rung", rung_name((enum rung)i)}));
 }
 
@@ -328,6 +334,12 @@ static void put_browser_kills(struct scrape *c)
 {
 	const struct browser *b = c->browser;
 	put_histogram(c, &b->kill_seconds, LABELS({"browser", b->config->name}));
+}
+
+static void put_browser_swaps(struct scrape *c)
+{
+	const struct browser *b = c->browser;
+	put_histogram(c, &b->swap_seconds, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_leftovers(struct scrape *c)
@@ -618,8 +630,9 @@ static const struct family {
 	{"podvisor_browser_sessions", GAUGE, NULL, BROWSER, "Sessions of clients.", put_browser_sessions},
 	{"podvisor_browser_pages", GAUGE, NULL, BROWSER, "Pages, by whether a session is attached to them.",
 		put_browser_pages},
-	{"podvisor_browser_processes", GAUGE, NULL, BROWSER, "Processes of the browser.", put_browser_processes},
-	{"podvisor_browser_memory_bytes", GAUGE, "bytes", BROWSER, "Memory (PSS) of all the browser's processes.",
+	{"podvisor_browser_processes", GAUGE, NULL, BROWSER, "Processes of the browser, by type.",
+		put_browser_processes},
+	{"podvisor_browser_memory_bytes", GAUGE, "bytes", BROWSER, "Memory (PSS) of the browser's processes, by type.",
 		put_browser_memory},
 	{"podvisor_browser_sandboxed", GAUGE, NULL, BROWSER, "Whether Chrome's own sandbox is on.",
 		put_browser_sandboxed},
@@ -629,8 +642,11 @@ static const struct family {
 		"Time until a check answered, by rung of the ladder.", put_browser_checks},
 	{"podvisor_browser_kill_seconds", HISTOGRAM, "seconds", BROWSER,
 		"Time from asking a Chrome to end until nothing of it ran.", put_browser_kills},
+	{"podvisor_browser_swap_seconds", HISTOGRAM, "seconds", BROWSER,
+		"Time from deciding to replace a Chrome that works until the next one took its sessions.",
+		put_browser_swaps},
 	{"podvisor_browser_leftover_processes", GAUGE, NULL, BROWSER,
-		"Processes that outlived their Chrome and had to be killed, so far.", put_browser_leftovers},
+		"Processes of Chromes that have ended which could not be ended. Has to be 0.", put_browser_leftovers},
 
 	{"podvisor_volume_size_bytes", GAUGE, "bytes", VOLUME, "Size of the RAM disk.", put_volume_size},
 	{"podvisor_volume_used_bytes", GAUGE, "bytes", VOLUME, "Use of the RAM disk.", put_volume_used},

@@ -250,42 +250,79 @@ json_t *shapes_worker(const struct snapshot *s, size_t slot, bool runs)
 
 /* ---- browsers, volumes, databases ---- */
 
-static json_t *shape_rungs(const struct browser *b)
+static json_t *shape_rungs(const struct generation *g)
 {
 	json_t *rungs = json_array();
 	for (int i = 0; i < RUNG_COUNT; i++)
 		json_array_append_new(rungs, json_pack("{s:s,s:b,s:i}", "name", rung_name((enum rung)i), "proven",
-						     b->rungs[i].proven, "misses", b->rungs[i].misses));
+						     g->rungs[i].proven, "misses", g->rungs[i].misses));
 	return rungs;
+}
+
+/* Newest first. */
+static json_t *shape_generations(const struct snapshot *s, const struct browser *b)
+{
+	const struct generation *lead = browser_lead(b), *other = browser_other(b);
+	bool lead_first = !other || lead->number > other->number;
+	const struct generation *both[] = {lead_first ? lead : other, lead_first ? other : lead};
+	json_t *array = json_array();
+	for (int i = 0; i < 2; i++)
+		if (both[i] && both[i]->run)
+			json_array_append_new(array,
+				json_pack("{s:I,s:s,s:o,s:o,s:o,s:I,s:I}", "number", (json_int_t)both[i]->number,
+					"state", generation_state_name(both[i]->state), "reason",
+					answer_string(both[i]->reason), "pid",
+					both[i]->pid > 0 ? json_integer(both[i]->pid) : json_null(), "started",
+					point(s, both[i]->started_at), "sessions", (json_int_t)both[i]->facts.sessions,
+					"pages_opened", (json_int_t)both[i]->facts.pages));
+	return array;
+}
+
+/* By type, those of which there is one, and the sum of all. */
+static json_t *by_type(const int64_t *values, int64_t *sum)
+{
+	json_t *object = json_object();
+	*sum = 0;
+	for (int i = 0; i < CHROME_TYPE_COUNT; i++) {
+		*sum += values[i];
+		if (values[i] > 0)
+			json_object_set_new(object, chrome_type_name((enum chrome_type)i), json_integer(values[i]));
+	}
+	return object;
 }
 
 static void put_browser_meter(json_t *object, const struct browser_meter *m)
 {
+	static const int64_t none[CHROME_TYPE_COUNT];
+	int64_t processes, memory;
+	json_object_set_new(object, "processes_by_type", by_type(m ? m->processes : none, &processes));
+	json_object_set_new(object, "memory_by_type", by_type(m ? m->memory_bytes : none, &memory));
 	json_object_set_new(object, "sessions", m ? json_integer(m->sessions) : json_null());
 	json_object_set_new(object, "pages", m ? json_integer(m->pages_attached + m->pages_detached) : json_null());
-	json_object_set_new(object, "processes", m ? known(m->processes) : json_null());
-	json_object_set_new(object, "memory_bytes", m ? known(m->memory_bytes) : json_null());
+	json_object_set_new(object, "processes", m ? json_integer(processes) : json_null());
+	json_object_set_new(object, "memory_bytes", m ? json_integer(memory) : json_null());
 	json_object_set_new(object, "sandboxed", m ? json_boolean(m->sandboxed) : json_null());
 }
 
 json_t *shapes_browser(const struct snapshot *s, size_t slot)
 {
 	const struct browser *b = &s->world->browsers[slot];
-	bool up = browser_is_up(b) && b->started_at;
+	const struct generation *g = browser_lead(b);
+	bool up = g->run != 0;
 	json_t *object = json_pack("{s:o,s:b,s:s,s:o,s:o,s:o,s:b,s:b, s:o,s:I,s:o,s:o,s:o,s:o,s:o, "
-				   "s:I,s:o,s:I,s:o}",
+				   "s:I,s:o,s:I,s:o,s:o}",
 		"name", answer_string(b->config->name), "critical", b->config->critical, "state",
 		browser_state_name(b->state), "reason", answer_string(b->reason), "since", point(s, b->since),
 		"since_seconds", seconds(s->now - b->since), "wanted", b->wanted, "available", browser_is_available(b),
-		"pid", up && b->pid > 0 ? json_integer(b->pid) : json_null(), "generation", (json_int_t)b->generation,
-		"started", up ? point(s, b->started_at) : json_null(), "uptime_seconds",
-		up ? seconds(s->now - b->started_at) : json_null(), "listen", text_or_null(b->config->listen), "volume",
-		text_or_null(b->config->volume), "next_start",
+		"pid", g->pid > 0 ? json_integer(g->pid) : json_null(), "generation",
+		(json_int_t)(up ? g->number : b->generation), "started", up ? point(s, g->started_at) : json_null(),
+		"uptime_seconds", up ? seconds(s->now - g->started_at) : json_null(), "listen",
+		text_or_null(b->config->listen), "volume", text_or_null(b->config->volume), "next_start",
 		b->state == BROWSER_BACKOFF ? point_or_null(s, b->not_before) : json_null(), "recycles",
 		(json_int_t)sum(b->recycles, 0, RECYCLE_COUNT), "recycles_by_reason",
 		counts(b->recycles, 0, RECYCLE_COUNT, recycle_name), "leftover_processes", (json_int_t)b->leftovers,
-		"checks", shape_rungs(b));
-	put_browser_meter(object, up && slot < s->meters->n_browsers ? &s->meters->browsers[slot] : NULL);
+		"checks", shape_rungs(g), "generations", shape_generations(s, b));
+	put_browser_meter(object, browser_is_up(b) && slot < s->meters->n_browsers ? &s->meters->browsers[slot] : NULL);
 	return object;
 }
 

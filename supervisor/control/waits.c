@@ -80,7 +80,7 @@ static bool worker_is_done(const struct wait *wait, const struct snapshot *s, co
 
 static bool browser_is_done(const struct wait *wait, const struct browser *b)
 {
-	bool begun = b->run >= wait->mark || b->last_run >= wait->mark;
+	bool begun = browser_lead(b)->run >= wait->mark || b->last_run >= wait->mark;
 	bool failed = b->state == BROWSER_FAILED, settled = failed || b->state == BROWSER_BACKOFF;
 	switch (wait->kind) {
 	case WAIT_START:

@@ -17,7 +17,7 @@ static int64_t private_bytes(pid_t pid)
 	return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
-static int64_t memory_of(pid_t pid)
+int64_t tree_usage_memory_of(pid_t pid)
 {
 	char text[2048];
 	long long kib;
@@ -52,7 +52,7 @@ int tree_usage_read(const pid_t *roots, size_t n, struct tree_usage *out)
 		if (root < 0)
 			continue;
 		out[root].processes++;
-		out[root].memory_bytes += memory_of(e->pid);
+		out[root].memory_bytes += tree_usage_memory_of(e->pid);
 		out[root].open_fds += fds_of(e->pid);
 		out[root].cpu_seconds += (double)e->ticks / (double)sysconf(_SC_CLK_TCK);
 	}

@@ -18,6 +18,12 @@ static const char *const rung_names[RUNG_COUNT] = {
 	[RUNG_NETWORK] = "network",
 };
 
+static const char *const chrome_names[CHROME_TYPE_COUNT] = {
+#define CHROME_NAME(id, name) [id] = name,
+	CHROME_TYPES(CHROME_NAME)
+#undef CHROME_NAME
+};
+
 static const char *const reason_names[POSTGRES_REASON_COUNT] = {
 	[POSTGRES_REASON_NONE] = "",
 	[POSTGRES_REASON_STARTING] = "starting",
@@ -47,6 +53,11 @@ const char *probe_name(enum probe probe)
 const char *rung_name(enum rung rung)
 {
 	return rung < RUNG_COUNT ? rung_names[rung] : "unknown";
+}
+
+const char *chrome_type_name(enum chrome_type type)
+{
+	return type < CHROME_TYPE_COUNT ? chrome_names[type] : "unknown";
 }
 
 const char *postgres_reason_name(enum postgres_reason reason)

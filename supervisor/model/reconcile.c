@@ -210,19 +210,29 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 		worker_fini(worker);
 }
 
+static void look_at_disk(const struct world *w, struct config_ref volume, struct browser_gate *gate)
+{
+	const struct volume *v = volume.index < w->n_volumes ? &w->volumes[volume.index] : NULL;
+	bool known = v && v->state == VOLUME_READY && v->size_bytes > 0;
+	gate->disk_percent = known ? volume_used_percent(v) : -1;
+	gate->disk_free_bytes = known ? v->size_bytes - v->used_bytes : -1;
+}
+
 static void plan_browser(struct world *w, struct browser *browser, struct turn *t)
 {
 	char why[160] = "podvisor is stopping";
+	struct browser_gate gate = {.why = why};
 	struct config_ref volume = browser->config->volume_ref;
 	bool hurried = drain_haste(&w->drain) != NULL;
 	bool leave = w->drain.shutdown && w->drain.state != DRAIN_SERVING &&
 		     (hurried || !is_needed(w, THING_BROWSER, browser->config->name));
-	bool may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));
-	browser_plan(browser, may_run, why, &w->next_run, t);
+	gate.may_run = !leave && world_is_available(w, browser->source, volume, why, sizeof(why));
+	look_at_disk(w, volume, &gate);
+	browser_plan(browser, &gate, &w->next_run, t);
 	if (!hurried)
 		return;
 	browser_hurry(browser, t);
-	browser_plan(browser, may_run, why, &w->next_run, t);
+	browser_plan(browser, &gate, &w->next_run, t);
 }
 
 static void note_ready_once(struct world *w, ms_t now)

@@ -71,7 +71,7 @@ struct browser_probe {
 	struct buf out; /* the command that is being written */
 	struct attempt attempts[RUNG_COUNT];
 	ms_t limits[RUNG_COUNT], start_limit;
-	int64_t last_id, counting;
+	int64_t last_id, counting, opened;
 	int64_t abandoned[ABANDONED]; /* ring: createTarget whose answer was too late; its page is closed then */
 	unsigned n_abandoned;
 	char closed[CLOSED][ID_MAX]; /* ring: own pages that Chrome has been told to close, until it says that it has */
@@ -126,13 +126,14 @@ static void finish(struct attempt *a, const char *fmt, ...)
 	va_end(args);
 	if (a->step == STEP_TARGET && a->awaiting)
 		p->abandoned[p->n_abandoned++ % ABANDONED] = a->awaiting;
+	bool no_page = failure[0] && a->rung == RUNG_NETWORK && a->step > STEP_CONTEXT && a->step < STEP_NAVIGATE;
 	a->step = STEP_DONE;
 	a->awaiting = 0;
 	a->proven |= failure[0] == '\0';
 	uv_timer_stop(&a->limit);
 	if (a->rung == RUNG_NETWORK)
 		drop_page(p, &a->page);
-	p->calls->answered(p->ctx, a->rung, (int64_t)(uv_hrtime() - a->began_ns) / 1000, p->port, failure);
+	p->calls->answered(p->ctx, a->rung, (int64_t)(uv_hrtime() - a->began_ns) / 1000, p->port, no_page, failure);
 }
 
 static void on_limit(uv_timer_t *handle)
@@ -447,6 +448,8 @@ static void dispatch_event(struct browser_probe *p, const struct cdp_message *m)
 		on_target_crashed(p, m);
 	else if (!strcmp(m->method, "Target.targetDestroyed"))
 		on_page_closed(p, m);
+	else if (!strcmp(m->method, "Target.targetCreated"))
+		p->opened += cdp_is_new_page(m, p->context[0] ? p->context : NULL);
 }
 
 static void on_bytes(void *ctx, struct span bytes)
@@ -543,6 +546,11 @@ void browser_probe_count(struct browser_probe *p)
 	p->counting = SEND(p, cdp_get_targets(&p->out, p->last_id));
 }
 
+int64_t browser_probe_opened(const struct browser_probe *p)
+{
+	return p->opened;
+}
+
 void browser_probe_end(struct browser_probe *p)
 {
 	SEND(p, cdp_close_browser(&p->out, p->last_id));
@@ -551,6 +559,11 @@ void browser_probe_end(struct browser_probe *p)
 const struct cdp_version *browser_probe_version(const struct browser_probe *p)
 {
 	return p->has_version ? &p->version : NULL;
+}
+
+int browser_probe_port(const struct browser_probe *p)
+{
+	return p->port;
 }
 
 const char *browser_probe_id(const struct browser_probe *p)

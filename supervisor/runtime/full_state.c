@@ -24,7 +24,7 @@ void full_state_tell(const struct world *w, struct logs *logs)
 			database_state_name(w->databases[i].state), w->databases[i].text);
 	for (size_t i = 0; i < w->n_browsers; i++)
 		tell_running(logs, THING_BROWSER, w->browsers[i].config->name, browser_state_name(w->browsers[i].state),
-			w->browsers[i].pid, w->browsers[i].reason);
+			browser_lead(&w->browsers[i])->pid, w->browsers[i].reason);
 	for (size_t i = 0; i < w->n_volumes; i++)
 		logs_say(logs, LOG_WARN, THING_VOLUME, w->volumes[i].config->name, "state: %s",
 			volume_state_name(w->volumes[i].state));

@@ -147,6 +147,11 @@ void cdp_count_pages(const struct cdp_message *m, const char *but_context, int64
 	}
 }
 
+bool cdp_is_new_page(const struct cdp_message *m, const char *but_context)
+{
+	return is_counted_page(json_object_get(m->body, "targetInfo"), but_context);
+}
+
 static int put_chunk(const char *bytes, size_t n, void *ctx)
 {
 	return buf_put(ctx, bytes, n);

@@ -85,7 +85,8 @@ static int raise_bench(void **state)
 	uv_timer_init(&b->loop.uv, &b->patience);
 	b->prepare.data = b->patience.data = b;
 	uv_prepare_start(&b->prepare, on_prepare);
-	assert_int_equal(browser_endpoint_new(&b->endpoint, &b->loop, "i", "chrome", NULL, NULL, &b->sessions, NULL), 0);
+	assert_int_equal(
+		browser_endpoint_new(&b->endpoint, &b->loop, "i", "chrome", NULL, NULL, &b->sessions, NULL), 0);
 	assert_int_equal(browser_endpoint_configure(b->endpoint, &b->config->browsers[0], NULL), 0);
 	*state = b;
 	return 0;
@@ -107,7 +108,9 @@ static int strike_bench(void **state)
 static void offer(struct bench *b, int port)
 {
 	static const struct cdp_version version = {.product = "Chrome/1"};
-	browser_endpoint_offer(b->endpoint, &(struct browser_backend){.generation = ++b->generation, .port = port, .id = "real", .version = &version});
+	browser_endpoint_offer(
+		b->endpoint, &(struct browser_backend){
+				     .generation = ++b->generation, .port = port, .id = "real", .version = &version});
 }
 
 static int ask(const struct bench *b, const char *request)

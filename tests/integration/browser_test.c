@@ -174,6 +174,11 @@ static const struct browser *browser(const struct bench *b)
 	return &b->world->browsers[0];
 }
 
+static const struct generation *lead(const struct bench *b)
+{
+	return browser_lead(browser(b));
+}
+
 static void ask(struct bench *b, enum event_kind kind)
 {
 	struct event e = {.kind = kind};
@@ -537,14 +542,14 @@ static void a_killed_browser_is_replaced_behind_the_same_address(void **state)
 	complete(b, &session);
 	assert_false(session.failed);
 	assert_true(count_of_generation(b, 1) > 2);
-	pid_t old = browser(b)->pid;
+	pid_t old = lead(b)->pid;
 	kill(old, SIGKILL);
-	AWAIT(b, browser(b)->run == 0 || browser(b)->generation == 2);
+	AWAIT(b, lead(b)->run == 0 || browser(b)->generation == 2);
 	browser_path(b, after); /* is held until the next one is ready */
 	assert_string_equal(before, after);
 	assert_int_equal(browser(b)->generation, 2);
 	assert_int_equal(browser(b)->state, BROWSER_READY);
-	assert_int_not_equal(browser(b)->pid, old);
+	assert_int_not_equal(lead(b)->pid, old);
 	assert_int_equal(count_of_generation(b, 1), 0);
 	assert_false(directory_exists(b, "g1"));
 	assert_false(directory_exists(b, "trash-g1"));
@@ -565,7 +570,7 @@ static void a_stopped_browser_is_found_hung_and_replaced(void **state)
 {
 	struct bench *b = *state;
 	AWAIT(b, browser(b)->state == BROWSER_READY);
-	kill(browser(b)->pid, SIGSTOP);
+	kill(lead(b)->pid, SIGSTOP);
 	AWAIT(b, browser(b)->generation == 2 && browser(b)->state == BROWSER_READY);
 	assert_int_equal(browser(b)->recycles[RECYCLE_HUNG], 1);
 	assert_int_equal(count_of_generation(b, 1), 0);
@@ -583,11 +588,11 @@ static void killed_renderers_are_noticed_and_the_browser_goes_on(void **state)
 	for (int i = 0; i < n; i++)
 		kill(pids[i], SIGKILL);
 	AWAIT(b, was_told(b, "page-lost", "podvisor's own page"));
-	uint64_t answered = browser(b)->rungs[RUNG_RENDERER].seconds.count;
-	AWAIT(b, browser(b)->rungs[RUNG_RENDERER].seconds.count >= answered + 2);
+	uint64_t answered = browser(b)->check_seconds[RUNG_RENDERER].count;
+	AWAIT(b, browser(b)->check_seconds[RUNG_RENDERER].count >= answered + 2);
 	assert_int_equal(browser(b)->state, BROWSER_READY);
 	assert_int_equal(browser(b)->generation, 1);
-	assert_int_equal(browser(b)->rungs[RUNG_RENDERER].misses, 0);
+	assert_int_equal(lead(b)->rungs[RUNG_RENDERER].misses, 0);
 	stop_and_find_nothing(b);
 }
 
@@ -600,7 +605,7 @@ static void a_stopped_renderer_does_not_outlive_its_browser(void **state)
 	assert_true(n > 2);
 	for (int i = 0; i < n; i++)
 		kill(pids[i], SIGSTOP);
-	kill(browser(b)->pid, SIGKILL);
+	kill(lead(b)->pid, SIGKILL);
 	AWAIT(b, browser(b)->generation == 2 && browser(b)->state == BROWSER_READY);
 	assert_int_equal(count_of_generation(b, 1), 0);
 	assert_false(directory_exists(b, "g1"));
@@ -684,8 +689,9 @@ static void a_restart_gives_another_generation(void **state)
 	ask(b, EVENT_ASKED_BROWSER_RESTART);
 	AWAIT(b, browser(b)->generation == 2 && browser(b)->state == BROWSER_READY);
 	assert_int_equal(browser(b)->recycles[RECYCLE_COMMAND], 1);
-	AWAIT(b, b->meters.browsers[0].processes > 0);
-	assert_true(b->meters.browsers[0].memory_bytes > 1 << 20);
+	AWAIT(b, b->meters.browsers[0].processes[CHROME_RENDERER] > 0);
+	assert_int_equal(b->meters.browsers[0].processes[CHROME_BROWSER], 1);
+	assert_true(b->meters.browsers[0].memory_bytes[CHROME_BROWSER] > 1 << 20);
 	stop_and_find_nothing(b);
 }
 
@@ -738,7 +744,7 @@ static void as_a_user_it_keeps_its_sandbox_where_that_is_possible(void **state)
 	assert_int_equal(st.st_uid, getpwnam("nobody")->pw_uid);
 	assert_int_equal(st.st_mode & 0777, 0700);
 	assert_int_equal(b->meters.browsers[0].sandboxed, !was_told(b, "unsandboxed", "WITHOUT"));
-	kill(browser(b)->pid, SIGKILL);
+	kill(lead(b)->pid, SIGKILL);
 	int old = (int)browser(b)->generation;
 	AWAIT(b, (int)browser(b)->generation > old && browser(b)->state == BROWSER_READY);
 	assert_int_equal(count_of_generation(b, old), 0);

@@ -99,10 +99,10 @@ static bool worker_is_there(struct sim *s, const char *name)
 	return true;
 }
 
-bool books_is_proven(const struct sim *s)
+bool books_is_proven(const struct sim *s, uint64_t run)
 {
 	unsigned all = 1U << RUNG_BROWSER | 1U << RUNG_RENDERER | 1U << RUNG_NETWORK;
-	return s->rungs_run == s->world->browsers[0].run && s->rungs_answered == all;
+	return run && run < RUNS_MAX && s->runs[run].rungs == all;
 }
 
 bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref)
@@ -115,7 +115,7 @@ bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref
 	case THING_VOLUME:
 		return s->volume_prepared && s->world->volumes[ref.index].state == VOLUME_READY;
 	default:
-		return s->browser_was_available && books_is_proven(s);
+		return s->browser_was_available && books_is_proven(s, browser_lead(&s->world->browsers[0])->run);
 	}
 }
 
@@ -259,13 +259,22 @@ static void bury(struct sim *s, uint64_t run)
 
 static void note_rung(struct sim *s, const struct event *e)
 {
-	if (!s->world->n_browsers || e->run != s->world->browsers[0].run)
-		return;
-	if (s->rungs_run != e->run)
-		s->rungs_answered = 0;
-	s->rungs_run = e->run;
-	if (e->browser.ok)
-		s->rungs_answered |= 1U << e->browser.rung;
+	if (e->run < RUNS_MAX && s->runs[e->run].browser && e->browser.ok)
+		s->runs[e->run].rungs |= 1U << e->browser.rung;
+}
+
+void books_note_browser(struct sim *s, const struct effect *e)
+{
+	struct run *r = &s->runs[e->run];
+	bool ends =
+		e->kind == EFFECT_BROWSER_CLOSE || e->kind == EFFECT_BROWSER_SIGNAL || e->kind == EFFECT_BROWSER_KILL;
+	r->ending |= ends;
+	r->killed |= e->kind == EFFECT_BROWSER_KILL;
+	r->served |= e->kind == EFFECT_BROWSER_SERVE;
+	if (e->kind == EFFECT_BROWSER_RETIRE)
+		r->retired_at = s->now;
+	if (e->kind == EFFECT_BROWSER_LAUNCH)
+		s->browser_generation = e->value;
 }
 
 static bool is_an_end(enum event_kind kind)
@@ -314,6 +323,10 @@ static void note_part_fact(struct sim *s, const struct event *e)
 		break;
 	case EVENT_BROWSER_ANSWERED:
 		note_rung(s, e);
+		break;
+	case EVENT_BROWSER_SESSIONS:
+		if (e->run < RUNS_MAX)
+			s->runs[e->run].sessions = e->sessions.now;
 		break;
 	default:
 		break;

@@ -24,8 +24,10 @@ bool books_is_called_off(const struct sim *s, const struct worker *w);
  * turn; after it: and still is. */
 bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref);
 
-/* Each rung has answered once in the browser's run. */
-bool books_is_proven(const struct sim *s);
+/* Each rung has answered once in this run of the browser. */
+bool books_is_proven(const struct sim *s, uint64_t run);
+/* Of the run that an effect is about. */
+void books_note_browser(struct sim *s, const struct effect *e);
 
 void books_before_turn(struct sim *s);
 void books_note_spawn(struct sim *s, const struct effect *e);

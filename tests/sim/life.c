@@ -134,6 +134,7 @@ struct sim *life_begin(uint64_t seed, bool rough, bool small)
 	s->wall_ahead = WALL;
 	s->calm = !rough;
 	s->small = small;
+	s->roomy = seed % 2;
 	s->traced = getenv("SIM_TRACE") != NULL;
 	if (rough)
 		trouble_set_weather(s);

@@ -102,8 +102,12 @@ static void begin_job(struct sim *s, const struct effect *e)
 	life_post(s, 10 + a_while(s, fault(s, 25) ? 200000 : 300), done);
 }
 
+static void measure_browser(struct sim *s, uint32_t slot, uint64_t run);
+
 void outside_hear(struct sim *s, const struct event *e)
 {
+	if (e->kind == EVENT_BROWSER_MEASURED && e->run < RUNS_MAX && s->runs[e->run].browser)
+		measure_browser(s, e->slot, e->run);
 	if (e->kind == EVENT_WORKER_NOTIFIED && e->notified.bits == NOTIFIED_PROGRESS)
 		tell_progress(s, e->run);
 	if (e->kind == EVENT_WORKER_NOTIFIED && strcmp(e->text, "done") == 0)
@@ -195,6 +199,20 @@ static void run_stop_command(struct sim *s, const struct effect *e)
 
 /* ---- Chrome ---- */
 
+static void measure_browser(struct sim *s, uint32_t slot, uint64_t run)
+{
+	struct event e = {.kind = EVENT_BROWSER_MEASURED, .slot = slot, .run = run};
+	struct run *r = &s->runs[run];
+	if (r->life != LIFE_RUNS || r->measure_at > s->now)
+		return;
+	r->measure_at = s->now + 5000;
+	e.census.memory_bytes = fault(s, 2) ? (int64_t)1900 << 20 : fault(s, 5) ? (int64_t)1300 << 20 : 300 << 20;
+	e.census.room_bytes = s->roomy || s->calm || chance(s, 50) ? -1 : 100 << 20;
+	e.census.gpu_exits = fault(s, 5);
+	e.census.zygotes_lost = fault(s, 1);
+	life_post(s, 5000 + a_while(s, 1000), e);
+}
+
 static void launch_browser(struct sim *s, const struct effect *e)
 {
 	come_alive(s, e, true);
@@ -205,6 +223,24 @@ static void launch_browser(struct sim *s, const struct effect *e)
 	life_post(s, a_while(s, 20), started);
 	if (fault(s, s->weather.stillborn))
 		outside_die(s, e->run, 0x500, a_while(s, 2000));
+	measure_browser(s, e->slot, e->run);
+}
+
+/* Clients come at once; some stay. */
+static void serve_browser(struct sim *s, const struct effect *e)
+{
+	struct event came = answer(e, EVENT_BROWSER_SESSIONS);
+	came.sessions.now = came.sessions.ever = (int64_t)random_below(&s->random, 4);
+	life_post(s, a_while(s, 5000), came);
+}
+
+/* Most clients go in time. */
+static void retire_browser(struct sim *s, const struct effect *e)
+{
+	struct event went = answer(e, EVENT_BROWSER_SESSIONS);
+	went.sessions.ever = 4;
+	if (chance(s, 70))
+		life_post(s, 5000 + a_while(s, 30000), went);
 }
 
 static void probe_browser(struct sim *s, const struct effect *e)
@@ -313,6 +349,8 @@ void outside_carry_out(struct sim *s, const struct effect *e)
 		[EFFECT_POSTGRES_CLOSE] = close_database,
 		[EFFECT_BROWSER_LAUNCH] = launch_browser,
 		[EFFECT_BROWSER_PROBE] = probe_browser,
+		[EFFECT_BROWSER_SERVE] = serve_browser,
+		[EFFECT_BROWSER_RETIRE] = retire_browser,
 		[EFFECT_BROWSER_CLOSE] = close_browser,
 		[EFFECT_BROWSER_SIGNAL] = close_browser,
 		[EFFECT_BROWSER_KILL] = kill_tree,

@@ -21,13 +21,22 @@ void promises_of_effect(struct sim *s, const struct effect *e)
 		books_of_run(s, e->run)->killed = true;
 		break;
 	case EFFECT_BROWSER_LAUNCH:
-		promise_single_browser(s);
+		promise_places(s, e);
+		books_note_browser(s, e);
 		break;
 	case EFFECT_BROWSER_SERVE:
 		promise_proof(s, e);
+		books_note_browser(s, e);
 		break;
+	case EFFECT_BROWSER_RETIRE:
+		promise_swap(s, e);
+		books_note_browser(s, e);
+		break;
+	case EFFECT_BROWSER_CLOSE:
+	case EFFECT_BROWSER_SIGNAL:
 	case EFFECT_BROWSER_KILL:
-		s->browser_killed = e->run;
+		promise_drain_time(s, e);
+		books_note_browser(s, e);
 		break;
 	case EFFECT_POSTGRES_CHECK:
 	case EFFECT_POSTGRES_CANARY:

@@ -42,7 +42,9 @@ void promise_jobs_run(struct sim *s, ms_t since);
 
 /* What is to be done by then is not left to chance: the plan wants to be woken for it. */
 void promise_wake(struct sim *s, ms_t by, const char *name);
-void promise_single_browser(struct sim *s);
+void promise_places(struct sim *s, const struct effect *e);
+void promise_swap(struct sim *s, const struct effect *e);
+void promise_drain_time(struct sim *s, const struct effect *e);
 void promise_proof(struct sim *s, const struct effect *e);
 void promise_browser_end(struct sim *s);
 void promise_browser_return(struct sim *s);

@@ -8,18 +8,39 @@ void promise_wake(struct sim *s, ms_t by, const char *name)
 		"%s: something is to be done by %lld ms, but nobody wakes up for it", name, (long long)by);
 }
 
-/* Two Chromes never share a profile. */
-void promise_single_browser(struct sim *s)
+/* Two Chromes never share a profile, and a new one starts beside at most one, that is not about to end. */
+void promise_places(struct sim *s, const struct effect *e)
 {
-	for (size_t i = 0; i < s->n_alive; i++)
-		CHECK(s, !s->runs[s->alive[i]].browser, "a browser is launched beside its own run %llu",
-			(unsigned long long)s->alive[i]);
+	int beside = 0;
+	for (size_t i = 0; i < s->n_alive; i++) {
+		const struct run *r = &s->runs[s->alive[i]];
+		CHECK(s, !r->browser || (r->served && !r->ending), "a browser is launched beside run %llu, which %s",
+			(unsigned long long)s->alive[i], r->served ? "ends" : "does not serve");
+		beside += r->browser;
+	}
+	CHECK(s, beside <= 1, "a browser is launched beside %d others", beside);
+	CHECK(s, e->value > s->browser_generation, "generation %lld was there before", (long long)e->value);
+}
+
+static bool is_proven_after(const struct sim *s, uint64_t run)
+{
+	while (++run < s->world->next_run)
+		if (books_is_proven(s, run))
+			return true;
+	return false;
+}
+
+/* Where there is room for two, the old one takes sessions until a new one has proven itself. */
+void promise_swap(struct sim *s, const struct effect *e)
+{
+	CHECK(s, !s->roomy || is_proven_after(s, e->run), "run %llu takes no sessions any more before another can",
+		(unsigned long long)e->run);
 }
 
 /* Sessions go only to a Chrome that has answered on every rung. */
 void promise_proof(struct sim *s, const struct effect *e)
 {
-	CHECK(s, books_is_proven(s), "the browser's run %llu is served before it has answered on every rung",
+	CHECK(s, books_is_proven(s, e->run), "the browser's run %llu is served before it has answered on every rung",
 		(unsigned long long)e->run);
 }
 
@@ -31,32 +52,54 @@ static bool may_run(struct sim *s, const struct browser *b)
 	return b->wanted && (!off || needed);
 }
 
+/* No session is cut by a swap before its drain is over; without room for two it may be shorter. */
+void promise_drain_time(struct sim *s, const struct effect *e)
+{
+	const struct run *r = &s->runs[e->run];
+	const struct browser *b = &s->world->browsers[0];
+	if (!r->retired_at || r->ending || r->life != LIFE_RUNS || !r->sessions || !may_run(s, b) ||
+		e->kind != EFFECT_BROWSER_CLOSE)
+		return;
+	ms_t drain = s->roomy ? b->config->drain : BROWSER_SHORT_DRAIN_MS;
+	CHECK(s, s->now >= r->retired_at + drain, "run %llu ends with %lld sessions %lld ms after it was retired",
+		(unsigned long long)e->run, (long long)r->sessions, (long long)(s->now - r->retired_at));
+}
+
+static void check_end_of(struct sim *s, const struct generation *g, ms_t now)
+{
+	if (!g->run || g->state == GENERATION_CLEANING)
+		return;
+	CHECK(s, g->state == GENERATION_STOPPING, "the browser is not wanted any more and is %s",
+		generation_state_name(g->state));
+	ms_t patience = s->world->drain.signals < 3 ? BROWSER_CLOSE_MS + BROWSER_TERM_MS : 0;
+	CHECK(s, now < s->browser_end_at + patience || s->runs[g->run].killed,
+		"the browser was to end within %lld ms and was not killed then", (long long)patience);
+	if (!s->runs[g->run].killed)
+		promise_wake(s, s->browser_end_at + patience + s->overslept, "chrome");
+}
+
 /* It ends once nobody wants it: SIGKILL after Browser.close and SIGTERM have had their time, from the turn on that each
  * of them began in; at a third signal at once. */
 void promise_browser_end(struct sim *s)
 {
 	const struct browser *b = &s->world->browsers[0];
 	ms_t now = s->now - s->overslept;
-	if (!b->run || b->state == BROWSER_CLEANING || may_run(s, b)) {
+	if (!browser_is_up(b) || may_run(s, b)) {
 		s->browser_end_at = CLOCK_NEVER;
 		return;
 	}
 	if (s->browser_end_at == CLOCK_NEVER)
 		s->browser_end_at = now;
-	CHECK(s, b->state == BROWSER_STOPPING, "the browser is not wanted any more and is %s",
-		browser_state_name(b->state));
-	ms_t patience = s->world->drain.signals < 3 ? BROWSER_CLOSE_MS + BROWSER_TERM_MS : 0;
-	CHECK(s, now < s->browser_end_at + patience || s->browser_killed == b->run,
-		"the browser was to end within %lld ms and was not killed then", (long long)patience);
-	if (s->browser_killed != b->run)
-		promise_wake(s, s->browser_end_at + patience + s->overslept, b->config->name);
+	for (int i = 0; i < BROWSER_GENERATIONS; i++)
+		check_end_of(s, &b->generations[i], now);
 }
 
 /* It comes back at once, or within the longest back-off. */
 void promise_browser_return(struct sim *s)
 {
 	const struct browser *b = &s->world->browsers[0];
-	bool waits = b->state == BROWSER_WAITING && may_run(s, b) && s->world->volumes[0].state == VOLUME_READY;
+	bool waits = b->state == BROWSER_WAITING && may_run(s, b) && !browser_is_up(b) &&
+		     s->world->volumes[0].state == VOLUME_READY;
 	CHECK(s, !waits, "the browser waits (%s), and nobody knows for what", b->reason);
 	CHECK(s, b->state != BROWSER_BACKOFF || b->not_before - b->since <= 72000, "the browser waits for %lld ms",
 		(long long)(b->not_before - b->since));

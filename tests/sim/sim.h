@@ -35,6 +35,12 @@ struct run {
 	bool browser;
 	uint32_t slot, book; /* book: of a worker */
 	ms_t told_at; /* when its last fact arrives: the facts of one run arrive in order */
+	/* of a browser, by facts and effects */
+	unsigned rungs; /* bits: have answered */
+	bool served, ending, killed; /* ending: asked to end, however */
+	ms_t retired_at; /* 0: it was not */
+	int64_t sessions;
+	ms_t measure_at; /* the next census */
 };
 
 /* What is known of one worker (name and instance) by the facts that were delivered to the world alone. */
@@ -87,6 +93,7 @@ struct sim {
 	ms_t overslept; /* so much of it passed after the plan wanted to be woken */
 	uint64_t steps;
 	bool small; /* a stack of workers alone */
+	bool roomy; /* memory and disk are never short */
 	bool calm; /* no more faults */
 	bool traced; /* every fact, effect and journal entry is printed */
 
@@ -108,11 +115,9 @@ struct sim {
 	uint64_t was_run[SLOTS_MAX];
 	bool was_queued; /* a run of the job that a fact is about, before it was told */
 	bool database_answered, volume_prepared;
-	unsigned rungs_answered; /* bits, in the browser's run ... */
-	uint64_t rungs_run;
 	uint64_t checks_under_way[2]; /* of the database: runs of the kept session's and the canary's; 0: none */
 	ms_t browser_end_at; /* since when its end is wanted, by the clock of turns in time; CLOCK_NEVER: it is not */
-	uint64_t browser_killed; /* the last run of it that was */
+	int64_t browser_generation; /* the newest that was launched */
 	uint64_t exits; /* that a worker has to have counted after an exit */
 	uint64_t told_seq; /* of the newest entry in the journal */
 	bool started_once;

@@ -10,7 +10,8 @@
 	"\"shutdown\": { \"deadline\": \"55s\" },"                                                              \
 	"\"volumes\": { \"tmp\": { \"path\": \"/v\", \"size\": \"1Mi\", \"mount\": \"any\" } },"                \
 	"\"postgres\": { \"main\": { \"dsn\": \"host=db\" } },"                                                 \
-	"\"browsers\": { \"chrome\": { \"volume\": \"tmp\", \"executable\": \"/c\" } },"                        \
+	"\"browsers\": { \"chrome\": { \"volume\": \"tmp\", \"executable\": \"/c\", \"drain\": \"20s\","        \
+	"  \"recycle\": { \"age\": \"60s\", \"per_hour\": 30 } } },"                                            \
 	"\"gateway\": { \"listen\": \"127.0.0.1:8080\", \"routes\": [ { \"path\": \"/\", \"worker\": \"api\", " \
 	"\"to\": \"127.0.0.1:1\" } ] }"
 

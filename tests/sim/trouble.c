@@ -128,6 +128,15 @@ static void ask_browser(struct sim *s)
 	life_tell(s, &(struct event){.kind = kinds[random_below(&s->random, 3)]});
 }
 
+/* The memory guard, or a volume that is full. */
+static void press_browser(struct sim *s)
+{
+	struct world *w = s->world;
+	struct turn t = {.now = s->now, .random = &w->random, .journal = &w->journal};
+	if (w->n_browsers && !s->roomy)
+		browser_ask_recycle(&w->browsers[0], chance(s, 50) ? RECYCLE_PRESSURE : RECYCLE_FULL, &t);
+}
+
 static void ask_drain(struct sim *s)
 {
 	life_tell(s, &(struct event){.kind = chance(s, 50) ? EVENT_ASKED_DRAIN : EVENT_ASKED_UNDRAIN});
@@ -156,7 +165,7 @@ void trouble_strike(struct sim *s)
 {
 	static void (*const strikes[])(struct sim *) = {kill_some, kill_some, kill_some, exhaust, lose_database,
 		lose_database, mute_browser, confuse, notify, notify, notify, ask_something, ask_something,
-		ask_something, ask_browser, ask_drain, set_clock};
+		ask_something, ask_browser, press_browser, ask_drain, set_clock};
 	if (chance(s, s->weather.reloads))
 		reload(s);
 	else

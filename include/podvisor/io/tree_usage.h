@@ -21,5 +21,7 @@ struct tree_usage {
 /* Descendants of each root, without the root itself: out[i] of roots[i], which are
  * sorted. -errno when /proc cannot be read. */
 int tree_usage_read(const pid_t *roots, size_t n, struct tree_usage *out);
+/* memory_bytes of one process alone; 0 when it is gone. */
+int64_t tree_usage_memory_of(pid_t pid);
 
 #endif

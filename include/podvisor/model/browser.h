@@ -1,16 +1,16 @@
-/* browser owns the life of one headless Chrome: launched, proven, watched on
- * the rungs of its ladder, and, when it is hung or gone, ended without a trace
- * before the next generation starts (SPEC 4).
+/* browser owns what is wanted of one headless Chrome: that a generation of it serves,
+ * that the next one takes over before a worn one goes (blue/green), and that a hung
+ * or dead one is followed at once (SPEC 4). The life of each generation is
+ * model/generation.h's; what wears one out is model/recycle.h's.
  *
- *   stopped ──wanted──► waiting ──may run──► starting ──every rung once──► ready
- *      ▲                ▲     ▲                 │                            │
- *      │          at once│     └──backoff       │ late, crashed              │ hung, crashed,
- *      │                │            ▲          ▼                            ▼ asked
- *      └──not wanted── cleaning ◄──last process gone── stopping ◄────────────┘
- *                          └──► failed (cannot be started as configured)
+ * It has two places for generations: one serves or is to serve, the other holds the
+ * one that starts beside it (green) or that drains and ends (blue). Its own state is
+ * that of the generation that matters most; with none of them it is
  *
- * No launch before the last process (GONE) and the directory (CLEANED) of the
- * generation before are gone. Wanted is a field, not an event. */
+ *   waiting (may not run yet) ◄──► backoff      stopped (not wanted)      failed (cannot be started)
+ *
+ * No launch while another generation ends, or without room for two beside one that
+ * drains. Wanted is a field, not an event. */
 #ifndef PODVISOR_MODEL_BROWSER_H
 #define PODVISOR_MODEL_BROWSER_H
 
@@ -20,6 +20,8 @@
 #include "podvisor/base/histogram.h"
 #include "podvisor/model/config.h"
 #include "podvisor/model/event.h"
+#include "podvisor/model/generation.h"
+#include "podvisor/model/recycle.h"
 #include "podvisor/model/restart.h"
 #include "podvisor/model/turn.h"
 
@@ -27,6 +29,7 @@
 	X(BROWSER_WAITING, "waiting")   \
 	X(BROWSER_STARTING, "starting") \
 	X(BROWSER_READY, "ready")       \
+	X(BROWSER_DRAINING, "draining") \
 	X(BROWSER_STOPPING, "stopping") \
 	X(BROWSER_CLEANING, "cleaning") \
 	X(BROWSER_BACKOFF, "backoff")   \
@@ -41,35 +44,9 @@ enum browser_state {
 };
 const char *browser_state_name(enum browser_state state);
 
-/* Flag beside the rung in the value of EFFECT_BROWSER_PROBE: throw the scratch page away first. */
-#define BROWSER_PROBE_FRESH 16
-
-/* Limits of the stop ladder: Browser.close, SIGTERM, SIGKILL (asked for again until the last process is gone). */
-#define BROWSER_CLOSE_MS 3000
-#define BROWSER_TERM_MS  2000
-#define BROWSER_KILL_MS  5000
-
-enum browser_stop_step { BROWSER_STOP_CLOSE, BROWSER_STOP_TERM, BROWSER_STOP_KILL };
-
-enum browser_recycle {
-	RECYCLE_CRASHED,
-	RECYCLE_HUNG, /* rung browser */
-	RECYCLE_RENDERER, /* rung renderer */
-	RECYCLE_NETWORK, /* rung network */
-	RECYCLE_START, /* never got ready */
-	RECYCLE_COMMAND,
-	RECYCLE_RELOAD,
-	RECYCLE_COUNT
-};
-const char *browser_recycle_name(enum browser_recycle reason);
-
-struct browser_rung {
-	ms_t due;
-	bool in_flight;
-	int misses;
-	bool proven; /* answered at least once in this generation */
-	struct histogram seconds;
-};
+#define BROWSER_GENERATIONS 2
+/* How long sessions may go on at the most when the pod's memory or its disk is short. */
+#define BROWSER_SHORT_DRAIN_MS 10000
 
 struct browser {
 	const struct config_browser *config;
@@ -79,28 +56,33 @@ struct browser {
 	ms_t since;
 	char reason[160];
 	bool wanted, again;
-	uint64_t run; /* 0: no process */
+	struct generation generations[BROWSER_GENERATIONS];
 	uint64_t generation; /* counts launches */
-	int pid, port;
-	bool main_ended;
-	ms_t started_at, ready_at, deadline, not_before;
-	int stop_step; /* enum browser_stop_step */
-	bool served; /* new sessions have been sent to it */
-	bool step_asked; /* the effect of this step, or of cleaning, is under way */
 	uint64_t last_run; /* the newest that has ended; 0: none */
-	bool punish; /* the run ended by a fault: its successor may have to wait */
-	bool hopeless; /* it cannot be started as configured */
-	ms_t stopping_since, ran; /* ran: how long the run that ends was ready */
-	char trouble[160]; /* what the last probe that failed said */
-	struct browser_rung rungs[RUNG_COUNT];
-	struct restart restart;
-	enum browser_recycle cause;
+	ms_t not_before, green_not_before;
+	struct restart restart, green_restart;
+	struct recycle_hour hour;
+	struct recycle_room room;
+	ms_t alone_since; /* one generation is ready and none beside it; CLOCK_NEVER: not so */
+	enum browser_recycle wish; /* why the one that serves is to be replaced in order; RECYCLE_NONE: it is not */
+	char wish_text[120];
+	bool wish_held; /* its delay has been told */
+	ms_t swap_since; /* since when it is being replaced; 0: it is not */
+	enum browser_recycle cause; /* of the newest end by a fault */
 	uint64_t recycles[RECYCLE_COUNT];
 	uint64_t comebacks; /* runs that were ready, ended and are followed by another: takes its group along */
 	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
-	uint64_t leftovers; /* processes that had to be killed after the browser was gone, ever */
+	int leftovers; /* processes that the newest end has left, whatever was done; has to be 0 */
 	bool ever_ready;
-	struct histogram kill_seconds;
+	struct histogram check_seconds[RUNG_COUNT], kill_seconds, swap_seconds;
+};
+
+/* What is around it in this turn. */
+struct browser_gate {
+	bool may_run; /* its volume is ready and the pod is not stopping */
+	const char *why; /* it may not */
+	int disk_percent; /* of its volume; -1: unknown */
+	int64_t disk_free_bytes; /* -1: unknown */
 };
 
 void browser_init(
@@ -108,11 +90,18 @@ void browser_init(
 void browser_fini(struct browser *b);
 void browser_reconfigure(struct browser *b, struct config *source, const struct config_browser *config, struct turn *t);
 void browser_apply(struct browser *b, const struct event *e, struct turn *t);
-/* may_run: its volume is ready and the pod is not stopping. */
-void browser_plan(struct browser *b, bool may_run, const char *why, uint64_t *next_run, struct turn *t);
+void browser_plan(struct browser *b, const struct browser_gate *gate, uint64_t *next_run, struct turn *t);
+/* Replace the one that serves, for RECYCLE_PRESSURE or RECYCLE_FULL: without overlap and with a short drain, for what
+ * is short would become shorter; for another reason as that of wear. Carried out by the next plans. False when none
+ * serves, or one is being replaced already. */
+bool browser_ask_recycle(struct browser *b, enum browser_recycle reason, struct turn *t);
 /* A stop that is under way goes straight to SIGKILL: a third signal asked for it. */
 void browser_hurry(struct browser *b, struct turn *t);
 bool browser_is_available(const struct browser *b);
-bool browser_is_up(const struct browser *b);
+bool browser_is_up(const struct browser *b); /* something of a generation is left */
+/* The generation that its state is drawn from; one with run 0 when there is none. */
+const struct generation *browser_lead(const struct browser *b);
+/* The one that is not the lead, when there is one; else NULL. */
+const struct generation *browser_other(const struct browser *b);
 
 #endif

@@ -37,6 +37,8 @@
 	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")     \
 	X(EVENT_BROWSER_ANSWERED, "browser-answered")           \
 	X(EVENT_BROWSER_PAGE_LOST, "browser-page-lost")         \
+	X(EVENT_BROWSER_SESSIONS, "browser-sessions")           \
+	X(EVENT_BROWSER_MEASURED, "browser-measured")           \
 	X(EVENT_BROWSER_EXITED, "browser-exited")               \
 	X(EVENT_BROWSER_GONE, "browser-gone")                   \
 	X(EVENT_BROWSER_CLEANED, "browser-cleaned")             \
@@ -72,6 +74,26 @@ const char *probe_name(enum probe probe);
 /* Which rung of the browser's ladder answered (SPEC 4). */
 enum rung { RUNG_BROWSER, RUNG_RENDERER, RUNG_NETWORK, RUNG_COUNT };
 const char *rung_name(enum rung rung);
+
+/* What kinds of processes a Chrome has, with their names in metrics. */
+#define CHROME_TYPES(X)                \
+	X(CHROME_BROWSER, "browser")   \
+	X(CHROME_RENDERER, "renderer") \
+	X(CHROME_GPU, "gpu")           \
+	X(CHROME_ZYGOTE, "zygote")     \
+	X(CHROME_NETWORK, "network")   \
+	X(CHROME_STORAGE, "storage")   \
+	X(CHROME_UTILITY, "utility")   \
+	X(CHROME_CRASHPAD, "crashpad") \
+	X(CHROME_OTHER, "other")
+
+enum chrome_type {
+#define CHROME_ENUM(id, name) id,
+	CHROME_TYPES(CHROME_ENUM)
+#undef CHROME_ENUM
+		CHROME_TYPE_COUNT
+};
+const char *chrome_type_name(enum chrome_type type);
 
 /* Why a database check failed, told apart as SPEC 6 does. */
 enum postgres_reason {
@@ -125,7 +147,7 @@ struct event {
 			int status; /* as waitpid gives it */
 			int64_t cpu_us, peak_bytes;
 		} exited; /* *_EXITED */
-		int killed; /* *_GONE: leftovers that had to be killed */
+		int killed; /* *_GONE: leftovers that had to be killed; BROWSER_CLEANED: that are there nevertheless */
 		struct {
 			unsigned bits; /* enum notify_bit */
 			int64_t progress, extend_us, errno_value, watchdog_us;
@@ -159,10 +181,20 @@ struct event {
 		struct {
 			enum rung rung;
 			bool ok;
+			bool no_page; /* not ok: already a new page did nothing, whatever the rung */
 			int64_t took_us;
 			int port;
 			bool own; /* BROWSER_PAGE_LOST: podvisor's scratch page, not a client's */
 		} browser;
+		struct {
+			int64_t now, ever;
+		} sessions; /* BROWSER_SESSIONS: of this generation */
+		struct {
+			int64_t memory_bytes; /* PSS of the tree; -1: unknown */
+			int64_t pages; /* opened by clients so far */
+			int64_t room_bytes; /* of the pod's memory; -1: unknown, or without a limit */
+			int gpu_exits, network_exits, zygotes_lost; /* since the last one */
+		} census; /* BROWSER_MEASURED */
 		int count; /* ASKED_SHUTDOWN: which signal it is, 1 = first */
 	};
 	char text[EVENT_TEXT_MAX]; /* a sentence for people, "" when there is none */

@@ -31,6 +31,7 @@
 	X(EFFECT_BROWSER_LAUNCH, "browser-launch") /* slot, run */                                    \
 	X(EFFECT_BROWSER_PROBE, "browser-probe") /* slot, run, value: enum rung */                    \
 	X(EFFECT_BROWSER_SERVE, "browser-serve") /* it is proven: new sessions go to it */            \
+	X(EFFECT_BROWSER_RETIRE, "browser-retire") /* new sessions do not go to it any more */        \
 	X(EFFECT_BROWSER_CLOSE, "browser-close") /* Browser.close over the pipe */                    \
 	X(EFFECT_BROWSER_SIGNAL, "browser-signal") /* value: signal */                                \
 	X(EFFECT_BROWSER_KILL, "browser-kill") /* whole tree */                                       \

@@ -61,9 +61,9 @@ struct usage_meter {
 
 /* Filled by runtime/browser. */
 struct browser_meter {
-	int64_t sessions, processes, pages_attached, pages_detached;
-	bool sandboxed;
-	int64_t memory_bytes;
+	int64_t sessions, pages_attached, pages_detached; /* of all its generations, like all of these */
+	bool sandboxed; /* each of them */
+	int64_t processes[CHROME_TYPE_COUNT], memory_bytes[CHROME_TYPE_COUNT];
 };
 
 struct meters {

@@ -15,8 +15,9 @@
 struct browser_probe;
 
 struct browser_probe_calls {
-	/* An attempt has ended; port is that of DevTools, 0 while unknown; failure is "" when it answered. */
-	void (*answered)(void *ctx, enum rung rung, int64_t took_us, int port, const char *failure);
+	/* An attempt has ended; port is that of DevTools, 0 while unknown; failure is "" when it answered; no_page:
+	 * already a new page did nothing. */
+	void (*answered)(void *ctx, enum rung rung, int64_t took_us, int port, bool no_page, const char *failure);
 	/* A page's renderer has gone; own: podvisor's scratch page. */
 	void (*page_lost)(void *ctx, bool own, const char *text);
 	/* Pages of clients, every now and then. */
@@ -42,11 +43,15 @@ void browser_probe_free(struct browser_probe *p);
 void browser_probe_ask(struct browser_probe *p, enum rung rung, bool fresh);
 /* Asks for the number of pages, answered by counted, if at all. */
 void browser_probe_count(struct browser_probe *p);
+/* How many pages have been opened so far, those of the proof included. */
+int64_t browser_probe_opened(const struct browser_probe *p);
 /* Asks Chrome to end in order. */
 void browser_probe_end(struct browser_probe *p);
 
 /* NULL while Chrome has not said it. Borrowed. */
 const struct cdp_version *browser_probe_version(const struct browser_probe *p);
+/* Of DevTools; 0 while unknown. */
+int browser_probe_port(const struct browser_probe *p);
 /* Chrome's own id in its WebSocket's path; "" while unknown. Borrowed. */
 const char *browser_probe_id(const struct browser_probe *p);
 /* Whether a target is podvisor's own. */

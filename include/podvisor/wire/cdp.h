@@ -61,6 +61,9 @@ bool cdp_read_version(const struct cdp_message *m, struct cdp_version *out) MUST
  * browser context (podvisor's own; NULL: count all). */
 void cdp_count_pages(const struct cdp_message *m, const char *but_context, int64_t *attached, int64_t *detached);
 
+/* Whether the event Target.targetCreated tells of a page outside that context. */
+bool cdp_is_new_page(const struct cdp_message *m, const char *but_context);
+
 /* ---- commands: append one message with its NUL; 0, -ENOSPC or -ENOMEM ---- */
 
 int cdp_get_version(struct buf *out, int64_t id);

@@ -195,15 +195,14 @@ static void browsers_are_waited_for_as_workers_are(void **state)
 	strcpy(wait.name, "chrome");
 	browser.state = BROWSER_READY;
 	browser.wanted = true;
-	browser.run = 9;
-	browser.served = true;
+	browser.generations[0] = (struct generation){.run = 9, .state = GENERATION_READY};
 	assert_true(is_done(WAIT_START));
 	assert_false(is_done(WAIT_RESTART));
 	assert_false(is_done(WAIT_STOP));
-	browser.run = 10;
+	browser.generations[0].run = 10;
 	assert_true(is_done(WAIT_RESTART));
 	browser.state = BROWSER_BACKOFF;
-	browser.run = 0;
+	browser.generations[0] = (struct generation){0};
 	browser.last_run = 9;
 	assert_false(is_done(WAIT_START));
 	assert_false(is_done(WAIT_RESTART));

@@ -10,6 +10,15 @@ static const struct config_browser config = {
 	.health_renderer = {.interval = 15000, .timeout = 2000, .failure_threshold = 1},
 	.health_network = {.interval = 60000, .timeout = 5000, .failure_threshold = 1},
 	.start_timeout = 30000,
+	.recycle = {.age = 21600000,
+		.pages = 2000,
+		.sessions = 500,
+		.memory_bytes = 1200 << 20,
+		.memory_hard_bytes = 1800 << 20,
+		.per_hour = 6,
+		.disk_percent = 40,
+		.disk_hard_percent = 85},
+	.drain = 120000,
 };
 
 struct stage {
@@ -29,6 +38,10 @@ enum what {
 	NETWORK_GOOD,
 	NETWORK_BAD,
 	PAGE_LOST,
+	SESSION_CAME,
+	NO_SESSION,
+	WORN, /* a census: it has opened too many pages */
+	ZYGOTE_LOST,
 	EXITED,
 	GONE,
 	CLEANED,
@@ -56,6 +69,10 @@ static const struct {
 	[NETWORK_GOOD] = {"network good", ANSWER(RUNG_NETWORK, true)},
 	[NETWORK_BAD] = {"network bad", ANSWER(RUNG_NETWORK, false)},
 	[PAGE_LOST] = {"scratch page lost", {.kind = EVENT_BROWSER_PAGE_LOST, .browser = {.own = true}}},
+	[SESSION_CAME] = {"session came", {.kind = EVENT_BROWSER_SESSIONS, .sessions = {2, 2}}},
+	[NO_SESSION] = {"no session", {.kind = EVENT_BROWSER_SESSIONS, .sessions = {0, 2}}},
+	[WORN] = {"worn", {.kind = EVENT_BROWSER_MEASURED, .census = {.pages = 2000, .room_bytes = -1}}},
+	[ZYGOTE_LOST] = {"zygote lost", {.kind = EVENT_BROWSER_MEASURED, .census = {.zygotes_lost = 1}}},
 	[EXITED] = {"exited", {.kind = EVENT_BROWSER_EXITED, .exited = {.status = 0x500}}},
 	[GONE] = {"gone", {.kind = EVENT_BROWSER_GONE}},
 	[CLEANED] = {"cleaned", {.kind = EVENT_BROWSER_CLEANED}},
@@ -69,13 +86,14 @@ static const struct {
 static void plan(struct stage *s)
 {
 	plan_clear(&s->around.plan);
-	browser_plan(&s->browser, s->may_run, "volume:chrome is pending", &s->around.next_run, &s->around.turn);
+	struct browser_gate gate = {s->may_run, "volume:chrome is pending", -1, -1};
+	browser_plan(&s->browser, &gate, &s->around.next_run, &s->around.turn);
 }
 
 static void happens(struct stage *s, enum what what)
 {
 	struct event e = happenings[what].event;
-	e.run = s->browser.run;
+	e.run = browser_lead(&s->browser)->run;
 	browser_apply(&s->browser, &e, &s->around.turn);
 	plan(s);
 }
@@ -98,6 +116,15 @@ static void is_ready(struct stage *s)
 	happens(s, BROWSER_GOOD);
 	happens(s, RENDERER_GOOD);
 	happens(s, NETWORK_GOOD);
+}
+
+static void is_draining(struct stage *s)
+{
+	is_ready(s);
+	happens(s, SESSION_CAME);
+	browser_ask_recycle(&s->browser, RECYCLE_PRESSURE, &s->around.turn);
+	plan(s);
+	s->around.turn.now += 1000;
 }
 
 static void is_stopping(struct stage *s)
@@ -144,6 +171,7 @@ static void (*const ways[BROWSER_STATE_COUNT])(struct stage *) = {
 	[BROWSER_WAITING] = is_waiting,
 	[BROWSER_STARTING] = is_starting,
 	[BROWSER_READY] = is_ready,
+	[BROWSER_DRAINING] = is_draining,
 	[BROWSER_STOPPING] = is_stopping,
 	[BROWSER_CLEANING] = is_cleaning,
 	[BROWSER_BACKOFF] = is_in_back_off,
@@ -156,42 +184,57 @@ static void (*const ways[BROWSER_STATE_COUNT])(struct stage *) = {
 #define IS(state)         LEADS(BROWSER_##state, NOTHING)
 #define TO(state, effect) LEADS(BROWSER_##state, EFFECT_BROWSER_##effect)
 
-static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] = {
-	[BROWSER_WAITING] = {[STOP] = IS(STOPPED)},
-	[BROWSER_STARTING] =
-		{
-			[UNSTARTABLE] = TO(CLEANING, CLEAN),
-			[HOPELESS] = TO(CLEANING, CLEAN),
-			[BROWSER_GOOD] = TO(STARTING, PROBE), /* the next rung */
-			[EXITED] = TO(STOPPING, KILL), /* what it left behind */
-			[GONE] = TO(CLEANING, CLEAN),
-			[STOP] = TO(STOPPING, SIGNAL), /* Browser.close has no answer yet */
-			[RESTART] = TO(STOPPING, SIGNAL),
-		},
-	[BROWSER_READY] =
-		{
-			[UNSTARTABLE] = TO(CLEANING, CLEAN),
-			[HOPELESS] = TO(CLEANING, CLEAN),
-			[BROWSER_BAD] = TO(STOPPING, KILL),
-			[RENDERER_BAD] = TO(READY, PROBE), /* a fresh page has the last word */
-			[NETWORK_BAD] = TO(STOPPING, KILL),
-			[PAGE_LOST] = TO(READY, PROBE),
-			[EXITED] = TO(STOPPING, KILL),
-			[GONE] = TO(CLEANING, CLEAN),
-			[STOP] = TO(STOPPING, CLOSE),
-			[RESTART] = TO(STOPPING, CLOSE),
-		},
-	[BROWSER_STOPPING] =
-		{
-			[UNSTARTABLE] = TO(CLEANING, CLEAN),
-			[HOPELESS] = TO(CLEANING, CLEAN),
-			[EXITED] = TO(STOPPING, KILL),
-			[GONE] = TO(CLEANING, CLEAN),
-		},
-	[BROWSER_CLEANING] = {[CLEANED] = IS(STOPPED)},
-	[BROWSER_BACKOFF] = {[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
-	[BROWSER_STOPPED] = {[START] = TO(STARTING, LAUNCH), [RESTART] = TO(STARTING, LAUNCH)},
-	[BROWSER_FAILED] = {[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
+static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] =
+	{
+		[BROWSER_WAITING] = {[STOP] = IS(STOPPED)},
+		[BROWSER_STARTING] =
+			{
+				[UNSTARTABLE] = TO(CLEANING, CLEAN),
+				[HOPELESS] = TO(CLEANING, CLEAN),
+				[BROWSER_GOOD] = TO(STARTING, PROBE), /* the next rung */
+				[EXITED] = TO(STOPPING, KILL), /* what it left behind */
+				[GONE] = TO(CLEANING, CLEAN),
+				[STOP] = TO(STOPPING, SIGNAL), /* Browser.close has no answer yet */
+				[RESTART] = TO(STOPPING, SIGNAL),
+			},
+		[BROWSER_READY] =
+			{
+				[UNSTARTABLE] = TO(CLEANING, CLEAN),
+				[HOPELESS] = TO(CLEANING, CLEAN),
+				[BROWSER_BAD] = TO(STOPPING, KILL),
+				[RENDERER_BAD] = TO(READY, PROBE), /* a fresh page has the last word */
+				[NETWORK_BAD] = TO(STOPPING, KILL),
+				[PAGE_LOST] = TO(READY, PROBE),
+				[WORN] = TO(READY, LAUNCH), /* green, beside it */
+				[ZYGOTE_LOST] = TO(STOPPING, KILL),
+				[EXITED] = TO(STOPPING, KILL),
+				[GONE] = TO(CLEANING, CLEAN),
+				[STOP] = TO(STOPPING, CLOSE),
+				[RESTART] = TO(STOPPING, CLOSE),
+			},
+		[BROWSER_DRAINING] =
+			{
+				[UNSTARTABLE] = TO(CLEANING, CLEAN),
+				[HOPELESS] = TO(CLEANING, CLEAN),
+				[BROWSER_BAD] = TO(STOPPING, KILL), /* its sessions hang */
+				[NO_SESSION] = TO(STOPPING, CLOSE),
+				[EXITED] = TO(STOPPING, KILL),
+				[GONE] = TO(CLEANING, CLEAN),
+				[STOP] = TO(STOPPING, CLOSE),
+			},
+		[BROWSER_STOPPING] =
+			{
+				[UNSTARTABLE] = TO(CLEANING, CLEAN),
+				[HOPELESS] = TO(CLEANING, CLEAN),
+				[EXITED] = TO(STOPPING, KILL),
+				[GONE] = TO(CLEANING, CLEAN),
+			},
+		[BROWSER_CLEANING] = {[CLEANED] = IS(STOPPED)},
+		[BROWSER_BACKOFF] =
+			{[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
+		[BROWSER_STOPPED] = {[START] = TO(STARTING, LAUNCH), [RESTART] = TO(STARTING, LAUNCH)},
+		[BROWSER_FAILED] =
+			{[START] = TO(STARTING, LAUNCH), [STOP] = IS(STOPPED), [RESTART] = TO(STARTING, LAUNCH)},
 };
 
 static void set_stage(struct stage *s, enum browser_state state)

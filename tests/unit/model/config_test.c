@@ -635,8 +635,6 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"volume", "'purge': ['**']", "volumes.v.purge"}, {"volume", "'min_age': '1m'", "volumes.v.min_age"},
 		{"volume", "'on_full': ['browser:b']", "volumes.v.on_full"},
 		{"volume", "'high': '80%'", "volumes.v.high"}, {"volume", "'low': '10%'", "volumes.v.low"},
-		{"browser", "'recycle': {'age': '6h'}", "browsers.b.recycle"},
-		{"browser", "'overlap': {}", "browsers.b.overlap"}, {"browser", "'drain': '1s'", "browsers.b.drain"},
 		{"browser", "'janitor': {'idle': '1m'}", "browsers.b.janitor"},
 
 		{"memory", "'high': '80%'", "memory.high"}};

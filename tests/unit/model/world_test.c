@@ -566,10 +566,10 @@ static void a_third_signal_kills_a_browser_that_a_worker_still_needs(void **stat
 	struct event e = {.kind = EVENT_VOLUME_PREPARED};
 	world_apply(w, &e, 1);
 	reconcile(w, 1, WALL + 1, &plan);
-	e = (struct event){.kind = EVENT_BROWSER_STARTED, .run = w->browsers[0].run, .pid = 7};
+	e = (struct event){.kind = EVENT_BROWSER_STARTED, .run = browser_lead(&w->browsers[0])->run, .pid = 7};
 	world_apply(w, &e, 1);
 	for (int rung = 0; rung < RUNG_COUNT; rung++) {
-		e = (struct event){.kind = EVENT_BROWSER_ANSWERED, .run = w->browsers[0].run};
+		e = (struct event){.kind = EVENT_BROWSER_ANSWERED, .run = browser_lead(&w->browsers[0])->run};
 		e.browser.rung = (enum rung)rung;
 		e.browser.ok = true;
 		e.browser.port = 9;

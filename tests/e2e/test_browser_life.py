@@ -1,0 +1,388 @@
+"""The life of a supervised Chrome: what it may suffer, which part is blamed, and that nothing of it is left.
+
+PODVISOR_KILLS=100 and PODVISOR_SWAPS=20 do it as often as the contract says; without them it is done less often."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from podvisor import SLOWER, free_port, wait_until
+from test_browser import modules  # noqa: F401 (a fixture)
+
+KILLS = int(os.environ.get("PODVISOR_KILLS", "8"))
+SWAPS = int(os.environ.get("PODVISOR_SWAPS", "2"))
+SEED = int(os.environ.get("PODVISOR_SEED", "0")) or random.randrange(1 << 30)
+QUICK = {"browser": {"interval": "500ms", "timeout": "1s"}, "renderer": {"interval": "2s", "timeout": "5s"},
+         "network": {"interval": "4s", "timeout": "5s"}}
+
+pytestmark = pytest.mark.skipif(not shutil.which("chromium-headless-shell"),
+                                reason="chromium-headless-shell is not installed")
+
+
+class Chrome:
+    """One browser of a podvisor, seen from outside."""
+
+    def __init__(self, start, size="2Gi", mount="any", wait=True, **keys):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = {"volumes": {"ram": {"path": "{dir}", "size": size, "mount": mount}},
+                  "browsers": {"chrome": {"listen": f"127.0.0.1:{self.port}", "volume": "ram", "health": QUICK, **keys}}}
+        directory = pathlib.Path("/dev/shm" if mount == "any" else "/tmp") / f"podvisor-life-{os.getpid()}-{self.port}"
+        self.disk = directory
+        directory.mkdir(mode=0o1777)
+        config["volumes"]["ram"]["path"] = str(directory)
+        self.pod = start(config)
+        if wait:
+            self.wait_generation(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        code = self.pod.stop(60) if self.pod.process.poll() is None else None
+        left = self.processes()
+        shutil.rmtree(self.disk, ignore_errors=True)
+        if kind is None:
+            assert code == 0
+            assert left == []
+
+    # what podvisor says
+
+    def state(self):
+        return self.pod.status()["browsers"][0]
+
+    def metric(self, name, **labels):
+        total = None
+        for line in self.pod.get("/metrics").text.splitlines():
+            head, _, value = line.rpartition(" ")
+            metric, _, rest = head.partition("{")
+            if metric == f"podvisor_browser_{name}" and all(f'{k}="{v}"' in rest for k, v in labels.items()):
+                total = (total or 0) + float(value)
+        return total
+
+    def wait_generation(self, at_least, seconds=90):
+        """Until one with at least this number serves; what the API says then."""
+        def there():
+            b = self.state()
+            return b if b["available"] and b["generation"] >= at_least else None
+        return self.pod.wait(f"generation {at_least} of Chrome", there, seconds)
+
+    # what the kernel says
+
+    def processes(self, generation=None):
+        """Pids with their command lines of what began in, or names, the directory of a generation, or of any."""
+        place = f"{self.disk}/chrome/chrome/g{generation if generation else ''}"
+        found = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+                cwd = os.readlink(f"/proc/{entry}/cwd")
+            except OSError:
+                continue
+            mine = (cwd + "/").startswith(place + "/") if generation else cwd.startswith(place)
+            if (mine or place + ("/" if generation else "") in line) and "podvisor-shim" not in line:
+                found.append(int(entry))
+        return found
+
+    def of_type(self, kind):
+        """kind: browser, renderer, gpu-process, zygote, or a utility's sub type."""
+        found = []
+        for pid in self.processes():
+            try:
+                line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+            except OSError:
+                continue
+            own = "browser" if "--type=" not in line else line.split("--type=")[1].split(" ")[0]
+            if own == "utility":
+                own = line.split("--utility-sub-type=")[1].split(" ")[0] if "--utility-sub-type=" in line else own
+            if own == kind:
+                found.append(pid)
+        return found
+
+    def zombies(self):
+        """Children of podvisor and of its shims that nobody has reaped."""
+        parents, states = {}, {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    rest = pathlib.Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                states[int(entry)], parents[int(entry)] = rest[0], int(rest[1])
+        return [pid for pid, state in states.items() if state == "Z" and parents[pid] == self.pod.pid]
+
+    def used(self):
+        """Bytes below the browser's directory."""
+        total = 0
+        for path in self.disk.rglob("*"):
+            try:
+                total += path.lstat().st_blocks * 512
+            except OSError:
+                pass
+        return total
+
+    # what a client does
+
+    def new_page(self, seconds=30):
+        """Opens a page as a client does and closes it again."""
+        import http.client
+
+        def ask(method, target):
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds * SLOWER)
+            try:
+                c.request(method, target)
+                answer = c.getresponse()
+                return answer.status, answer.read()
+            finally:
+                c.close()
+        status, body = ask("PUT", "/json/new?about:blank")
+        if status != 200:
+            return False
+        return ask("GET", f"/json/close/{json.loads(body)['id']}")[0] == 200
+
+    def node(self, node_modules, script, *args, seconds=120):
+        """Runs the body of an async function that has puppeteer, url and args; returns what it returns."""
+        text = ("const puppeteer = require('puppeteer-core'); const [url, ...args] = process.argv.slice(1);"
+                f"(async () => {{ {script} }})().then(v => {{ console.log(JSON.stringify(v ?? null)); process.exit(0); }},"
+                "e => { console.error(e); process.exit(1); });")
+        done = subprocess.run(["node", "-e", text, self.url, *map(str, args)], capture_output=True, text=True,
+                              timeout=seconds * SLOWER, env={**os.environ, "NODE_PATH": str(node_modules)})
+        assert done.returncode == 0, done.stderr + self.pod.tail()
+        return json.loads(done.stdout)
+
+
+# ---- the fault matrix: which part is blamed, and what is left alone ----
+
+def test_a_browser_that_is_stopped_is_hung(podvisor):
+    with Chrome(podvisor) as chrome:
+        os.kill(chrome.of_type("browser")[0], signal.SIGSTOP)
+        chrome.wait_generation(2)
+        assert chrome.metric("recycles_total", reason="hung") == 1
+        assert chrome.processes(generation=1) == []
+        assert chrome.metric("leftover_processes") == 0
+
+
+def test_zygotes_that_are_gone_are_noticed_although_every_answer_is_good(podvisor):
+    with Chrome(podvisor) as chrome:
+        chrome.pod.wait("a census", lambda: chrome.metric("processes", type="zygote"))
+        time.sleep(6)  # the next census is that of a Chrome that serves; nothing tells when it is taken
+        for pid in chrome.of_type("zygote"):
+            os.kill(pid, signal.SIGKILL)
+        chrome.wait_generation(2)
+        reasons = chrome.state()["recycles_by_reason"]
+        assert reasons.get("zygote") == 1, reasons
+
+
+def test_a_network_service_that_is_stopped_is_the_network(podvisor):
+    with Chrome(podvisor) as chrome:
+        os.kill(chrome.of_type("network.mojom.NetworkService")[0], signal.SIGSTOP)
+        chrome.wait_generation(2)
+        assert chrome.state()["recycles_by_reason"] == {"network": 1}
+
+
+def test_a_gpu_process_that_ends_again_and_again_is_replaced(podvisor):
+    with Chrome(podvisor) as chrome:
+        chrome.pod.wait("a census", lambda: chrome.metric("processes", type="gpu"))
+        killed, end = set(), time.monotonic() + 60 * SLOWER
+        while chrome.state()["generation"] == 1 and time.monotonic() < end:
+            for pid in set(chrome.of_type("gpu-process")) - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+            time.sleep(1.5)
+        chrome.wait_generation(2)
+        assert len(killed) >= 3
+        reasons = chrome.state()["recycles_by_reason"]
+        assert set(reasons) <= {"gpu", "crashed"} and reasons, reasons  # Chrome itself gives up after some
+
+
+def test_a_clients_own_spinning_page_and_a_screenshot_in_the_background_blame_nobody(podvisor, modules):  # noqa: F811
+    with Chrome(podvisor) as chrome:
+        before = chrome.metric("check_seconds_count", rung="network")
+        got = chrome.node(modules, """
+            const b = await puppeteer.connect({ browserURL: url });
+            const front = await b.newPage(), behind = await b.newPage(), spins = await b.newPage();
+            spins.evaluate('while (true) ;').catch(() => 0);
+            await front.bringToFront();
+            behind.screenshot().catch(() => 0);
+            await new Promise(r => setTimeout(r, 15000));
+            return await front.evaluate('6 * 7');""")
+        assert got == 42
+        assert chrome.metric("check_seconds_count", rung="network") >= before + 2
+        state = chrome.state()
+        assert state["generation"] == 1 and state["recycles"] == 0
+        assert all(check["misses"] == 0 for check in state["checks"])
+
+
+needs_mount = pytest.mark.skipif(os.getuid() != 0, reason="a RAM disk of its own needs root")
+
+
+def fill(path, leave):
+    """Writes until so many bytes are free."""
+    free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
+    with open(path / "filler", "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, max(free - leave, 1))
+
+
+@needs_mount
+def test_without_room_on_its_ram_disk_it_does_not_start_and_says_so(podvisor):
+    with Chrome(podvisor, size="48Mi", mount="create", wait=False) as chrome:
+        entry = chrome.pod.wait_log(msg="its disk has")
+        assert "MiB left" in entry["msg"]
+        chrome.pod.wait("backoff", lambda: chrome.state()["state"] == "backoff")
+        assert chrome.state()["recycles_by_reason"].get("disk", 0) >= 1
+        assert chrome.processes() == []
+
+
+@needs_mount
+def test_a_ram_disk_that_it_fills_later_is_emptied_by_another_one(podvisor):
+    with Chrome(podvisor, size="400Mi", mount="create", overlap={"disk": "16Mi"}) as chrome:
+        generation = chrome.disk / "chrome/chrome/g1/tmp"
+        time.sleep(7)  # until podvisor knows what was there before
+        fill(generation, 30 << 20)
+        chrome.wait_generation(2)
+        assert chrome.state()["recycles_by_reason"] == {"disk": 1}
+        assert not generation.exists()
+        assert chrome.used() < 100 << 20
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user's file needs root")
+def test_a_lock_of_another_host_does_not_matter(podvisor):
+    with Chrome(podvisor) as chrome:
+        for number in (2, 3):  # where the next ones will be
+            profile = chrome.disk / f"chrome/chrome/g{number}/profile"
+            profile.mkdir(parents=True)
+            os.symlink("oldpod-7", profile / "SingletonLock")
+        os.kill(chrome.of_type("browser")[0], signal.SIGKILL)
+        chrome.wait_generation(2)
+        assert chrome.new_page()
+
+
+# ---- blue and green ----
+
+def test_a_swap_breaks_no_session_and_no_connect(podvisor, modules):  # noqa: F811
+    with Chrome(podvisor, recycle={"pages": 8, "per_hour": 60}, drain="30s") as chrome:
+        got = chrome.node(modules, """
+            const swaps = Number(args[0]);
+            const version = async () => (await (await fetch(url + '/json/version')).json()).webSocketDebuggerUrl;
+            const endpoint = await version();
+            const long = await puppeteer.connect({ browserWSEndpoint: endpoint });
+            const kept = await long.newPage();
+            await kept.evaluate('window.mark = 99');
+            let connects = 0, cut = false;
+            long.on('disconnected', () => cut = true);
+            const state = async () => (await (await fetch(args[1])).json()).browsers[0];
+            const first = (await state()).generation;
+            const end = Date.now() + 100000;
+            let marked = null;
+            while ((await state()).generation < first + swaps && Date.now() < end) {
+                const b = await puppeteer.connect({ browserWSEndpoint: endpoint });
+                const p = await b.newPage();
+                if (await p.evaluate('20 + 22') !== 42) throw new Error('wrong');
+                await p.close(); await b.disconnect(); connects++;
+                if (marked === null && (await state()).generation > first) marked = await kept.evaluate('window.mark');
+            }
+            const there = (await state()).generation;
+            await long.disconnect();
+            return [there - first, connects, marked, await version() === endpoint];""",
+                          SWAPS, f"http://127.0.0.1:{chrome.pod.port}/api/v1/status")
+        swaps, connects, marked, same = got
+        assert swaps >= SWAPS and connects >= 8 * SWAPS / 2
+        assert marked == 99  # a session that began before the swap, used after it
+        assert same
+        assert chrome.metric("recycles_total", reason="pages") >= SWAPS
+        assert chrome.metric("swap_seconds_count") >= SWAPS
+        assert chrome.metric("recycles_total", reason="crashed") == 0
+
+
+def test_a_green_that_never_gets_ready_leaves_blue_serving(podvisor, directory):
+    shell = shutil.which("chromium-headless-shell")
+    real = "/usr/lib/chromium/chromium-headless-shell"
+    program = pathlib.Path(directory) / "chrome"
+    program.write_text(f"#!/bin/sh\nif [ -e {directory}/broken ]; then exec sleep 600; fi\n"
+                       f"exec {real if os.path.exists(real) else shell} \"$@\"\n")
+    program.chmod(0o755)
+    with Chrome(podvisor, executable=str(program), start_timeout="8s", recycle={"pages": 3}) as chrome:
+        (pathlib.Path(directory) / "broken").touch()
+        for _ in range(4):
+            assert chrome.new_page()
+        chrome.pod.wait("a green that failed", lambda: chrome.metric("recycles_total", reason="start") >= 1, 90)
+        assert chrome.state()["generation"] == 1 and chrome.new_page()
+        (pathlib.Path(directory) / "broken").unlink()
+        chrome.wait_generation(3)
+        assert chrome.new_page()
+        assert chrome.metric("recycles_total", reason="pages") == 1
+
+
+# ---- kills ----
+
+TYPES = ["browser", "renderer", "gpu-process", "zygote", "network.mojom.NetworkService",
+         "storage.mojom.StorageService"]
+
+
+def kill_one(chrome, dice):
+    """Kills a process of a random type, now and then after another one was stopped; what was done."""
+    while True:
+        there = {k: pids for k in TYPES if (pids := chrome.of_type(k))}
+        kind = dice.choice(list(there))
+        victim = dice.choice(there[kind])
+        others = [pid for pids in there.values() for pid in pids if pid != victim]
+        stopped = dice.choice(others) if dice.random() < 0.4 else None
+        try:
+            if stopped:
+                os.kill(stopped, signal.SIGSTOP)
+            os.kill(victim, signal.SIGKILL)
+            return kind, stopped
+        except ProcessLookupError:
+            pass  # it ended by itself meanwhile, as renderers do: another one
+
+
+def is_well(chrome):
+    """It serves, and a page of a client answers: nothing of it is stopped or missing."""
+    b = chrome.state()
+    if not b["available"] or len(b["generations"]) != 1:
+        return None
+    for pid in chrome.processes():
+        try:
+            if pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return None
+        except OSError:
+            pass
+    return b if chrome.new_page(5) else None
+
+
+def test_whatever_is_killed_it_comes_back_and_leaves_nothing(podvisor):
+    dice = random.Random(SEED)
+    print(f"PODVISOR_SEED={SEED}")
+    with Chrome(podvisor, recycle={"per_hour": 60}) as chrome:
+        chrome.pod.wait("well", lambda: is_well(chrome))
+        before, done = chrome.used(), []
+        for i in range(KILLS):
+            kind, stopped = kill_one(chrome, dice)
+            done.append(kind)
+
+            def recovered():
+                well = is_well(chrome)
+                if well is None and stopped and time.monotonic() > patience:
+                    try:
+                        os.kill(stopped, signal.SIGCONT)  # one that nobody misses stays stopped
+                    except OSError:
+                        pass
+                return well
+            patience = time.monotonic() + 45 * SLOWER
+            b = chrome.pod.wait(f"well after kill {i + 1}, {kind}, {stopped} stopped, seed {SEED}", recovered, 120)
+            number = b["generation"]
+            assert chrome.metric("leftover_processes") == 0
+            wait_until("no zombie", lambda: chrome.zombies() == [], 10)
+            places = sorted(p.name for p in (chrome.disk / "chrome/chrome").iterdir())
+            assert places == [f"g{number}"], places
+            assert set(chrome.processes()) == set(chrome.processes(generation=number))
+        wait_until("the RAM disk is as empty as before", lambda: chrome.used() < before + (5 << 20), 30,
+                   lambda: f"{before} bytes before, {chrome.used()} now, after {done}")
