@@ -38,7 +38,8 @@ BACKOFF = {**WORKER, "name": "indexer", "worker": "indexer", "state": "backoff",
 FAILED = {**BACKOFF, "name": "valuation", "state": "failed", "reason": "exited with code 3 too often"}
 BROWSER = {"name": "chrome", "critical": False, "state": "ready", "reason": "", "since": "", "since_seconds": 93784, "wanted": True,
            "available": True, "pid": 200, "generation": 2, "listen": "127.0.0.1:9222", "volume": "chrome", "recycles": 1,
-           "sessions": 1, "pages": 3, "processes": 9, "memory_bytes": 314572800, "sandboxed": True}
+           "sessions": 1, "pages": 3, "processes": 9, "processes_by_type": {"browser": 1, "renderer": 4},
+           "memory_by_type": {"browser": 104857600, "renderer": 209715200}, "memory_bytes": 314572800, "sandboxed": True}
 DRAIN = {"state": "serving", "since": "", "since_seconds": 3.2, "why": "", "remaining_seconds": None, "summary": ""}
 STATUS = {
     "instance": "backend-7d9f", "version": "1.0.0", "pid": 1, "time": "2026-11-24T03:10:45.123Z", "uptime_seconds": 645.123,
@@ -436,8 +437,8 @@ WORKER   STATE    SINCE  UP   PID  RESTARTS  MEMORY  CPU  REASON
 indexer  backoff  0s     -    -    12        -       -    exited with code 1
 api      ready    3m20s  13s  123  3         50.0Mi  3s   serving
 
-BROWSER  STATE  SINCE  PID  RECYCLES  SESSIONS  PAGES  MEMORY   LISTEN          REASON
-chrome   ready  1d2h   200  1         1         3      300.0Mi  127.0.0.1:9222
+BROWSER  STATE  SINCE  GENERATION  PID  RECYCLES  SESSIONS  PAGES  MEMORY   PROCESSES                              LISTEN          REASON
+chrome   ready  1d2h   2           200  1         1         3      300.0Mi  browser 1 100.0Mi, renderer 4 200.0Mi  127.0.0.1:9222
 
 DATABASE  STATE     SINCE  CONNECTIONS  REASON
 main      degraded  1m     12 of 100    slow: a check took 700ms
@@ -581,7 +582,7 @@ def plain(text):
 
 def test_colours_are_for_terminals_that_want_them(canned):
     canned.answers = {"GET /api/v1/status": (200, STATUS)}
-    coloured, code = on_a_terminal(canned, ["status"])
+    coloured, code = on_a_terminal(canned, ["status"], columns=160)
     assert code == 0
     assert "\033[32mready\033[0m" in coloured and "\033[33mbackoff\033[0m" in coloured
     assert "\033[31mnot ready\033[0m" in coloured
