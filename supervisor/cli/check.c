@@ -6,7 +6,10 @@
 #include <sysexits.h>
 
 #include "podvisor/cli/output.h"
+#include "podvisor/runtime/browsers.h"
 #include "podvisor/runtime/configuration.h"
+
+#define COMMAND_BYTES ((size_t)1 << 20)
 
 /* Takes text, which is malloc'ed. */
 static int print(char *text)
@@ -18,6 +21,30 @@ static int print(char *text)
 	fputs(text, stdout);
 	free(text);
 	return 0;
+}
+
+/* On stderr, for what stands on stdout is JSON. The program is looked for on this machine. */
+static void print_browser(const struct config *config, const struct config_browser *browser)
+{
+	struct buf command;
+	struct err err = {0};
+	buf_init(&command, COMMAND_BYTES);
+	if (browsers_command(config, browser, &command, &err) == 0 && buf_putc(&command, '\0') == 0) {
+		config_conceal(config, command.data);
+		fprintf(stderr, "browsers.%s runs: %s\n", browser->name, command.data);
+	} else {
+		fprintf(stderr, "browsers.%s cannot run here: %s\n", browser->name, err.text);
+	}
+	buf_fini(&command);
+}
+
+/* The effective configuration, and what follows from it. */
+static int print_effective(const struct config *config)
+{
+	int code = print(config_print(config));
+	for (size_t i = 0; code == 0 && i < config->n_browsers; i++)
+		print_browser(config, &config->browsers[i]);
+	return code;
 }
 
 /* A mistake without a place has line 0. */
@@ -71,7 +98,7 @@ static int check_json(const struct options *o)
 	struct config *config = configuration_check(o->config, CONFIGURATION_PATIENCE_MS, report, &err);
 	if (config)
 		warn(o->config, report);
-	int code = config && o->given[OPTION_PRINT] ? print(config_print(config))
+	int code = config && o->given[OPTION_PRINT] ? print_effective(config)
 		   : config                         ? output_json(o->verb, json_array())
 						    : output_json(o->verb, mistakes_json(o->config, report, &err));
 	free(report);
@@ -92,7 +119,7 @@ static int check_text(const struct options *o)
 		if (!lines.len)
 			fprintf(stderr, "%s\n", err.text);
 	} else if (o->given[OPTION_PRINT]) {
-		code = print(config_print(config));
+		code = print_effective(config);
 	} else {
 		printf("%s: ok\n", o->config);
 		code = 0;

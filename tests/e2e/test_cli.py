@@ -287,6 +287,22 @@ def test_check_says_ok_and_prints_what_counts(directory):
     assert json.loads(done.out)["workers"]["api"]["restart"]["policy"] == "always"
 
 
+def test_check_prints_the_whole_command_of_a_browser(directory):
+    file = os.path.join(directory, "podvisor.json")
+    with open(file, "w") as out:
+        json.dump({"volumes": {"ram": {"path": "/ram", "size": "1Gi"}},
+                   "browsers": {"chrome": {"volume": "ram", "executable": "/bin/true", "token": "sesame-open", "sandbox": "off",
+                                           "args": ["--lang=de", "--note=it's sesame-open"]},
+                                "gone": {"volume": "ram", "executable": "/no/such/chrome", "listen": "127.0.0.1:9223"}}}, out)
+    done = cli("check", "-c", file, "--print")
+    assert done.code == 0 and "chrome" in json.loads(done.out)["browsers"]
+    chrome, gone = done.err.splitlines()
+    assert chrome.startswith("browsers.chrome runs: /bin/true --headless --no-first-run ")
+    assert " --no-sandbox --lang=de '--note=it'\\''s ***' --user-data-dir=/ram/chrome/chrome/g1/profile " in chrome
+    assert "sesame" not in done.err
+    assert gone == "browsers.gone cannot run here: executable /no/such/chrome: No such file or directory"
+
+
 def test_a_configuration_may_come_by_standard_input():
     for text, code, says in ('{"workers": {"a": {"command": ["x"]}}}', 0, ""), ("{", 78, "/dev/stdin:1:"):
         done = subprocess.run([PROGRAM, "check", "-c", "-"], input=text, capture_output=True, text=True)

@@ -14,7 +14,8 @@
 #define OPTIONS(X)                                                                                               \
 	X(OPTION_CONFIG, 'c', "config", "FILE", "@file",                                                         \
 		"the configuration (" OPTIONS_CONFIG_DEFAULT "); - is standard input")                           \
-	X(OPTION_PRINT, 0, "print", NULL, NULL, "print the configuration, defaults filled in, secrets masked")   \
+	X(OPTION_PRINT, 0, "print", NULL, NULL,                                                                  \
+		"print the configuration, defaults filled in, secrets masked; on stderr each browser's command") \
 	X(OPTION_SCHEMA, 0, "schema", NULL, NULL, "print the JSON Schema of the configuration, for editors")     \
 	X(OPTION_JSON, 0, "json", NULL, NULL, "JSON, for programs")                                              \
 	X(OPTION_WATCH, 0, "watch", NULL, NULL, "once a second, until Ctrl-C")                                   \
