@@ -147,7 +147,7 @@ PLANTS = [
     Plant("a-browser-is-never-killed", "generation.c",
           "g->stop_step + 1 : BROWSER_STOP_KILL", "g->stop_step : BROWSER_STOP_KILL", "the browser was to end within|chrome: .* but nobody wakes up for it"),
     Plant("the-next-browser-starts-beside-one-that-ends", "browser.c",
-          "\tif (find_in(b, GENERATION_STOPPING) || find_in(b, GENERATION_CLEANING))\n\t\treturn NULL;\n", "", "is launched beside run"),
+          "\tif (find_in(b, GENERATION_STOPPING) || find_in(b, GENERATION_CLEANING))\n\t\treturn NULL;\n", "", "is launched beside|planned twice gives another effect: browser-launch"),
     Plant("blue-is-retired-before-green-has-proven-itself", "browser.c",
           "\t\tgreen->green = true;\n", "\t\tgreen->green = true;\n\t\tretire(b, blue, b->wish_text, t);\n",
           "takes no sessions any more before another can"),
