@@ -214,6 +214,21 @@ static bool is_loopback(const char *address)
 	       (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0);
 }
 
+/* What ends it at once has to come after what replaces it in order. 0: that value is a mistake of its own. */
+static void check_recycle(struct validator *v, const struct config_browser *b, const struct config_node *node)
+{
+	int64_t memory = b->recycle.memory_bytes, memory_hard = b->recycle.memory_hard_bytes;
+	int disk = b->recycle.disk_percent, disk_hard = b->recycle.disk_hard_percent;
+	char least[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
+	if (memory_hard > 0 && memory_hard <= memory)
+		config_report_value(v->report, place(node, "memory_hard", "memory"),
+			"memory_hard %s is not above memory %s", units_format_size(memory_hard, least),
+			units_format_size(memory, most));
+	if (disk_hard > 0 && disk_hard <= disk)
+		config_report_value(v->report, place(node, "disk_hard", "disk"),
+			"disk_hard %d%% is not above disk %d%%", disk_hard, disk);
+}
+
 static void check_browsers(struct validator *v)
 {
 	const struct config_node *browsers = config_node_get(v->root, "browsers");
@@ -223,6 +238,7 @@ static void check_browsers(struct validator *v)
 		if (!b->token && !config_node_get(node, "token") && !is_loopback(b->listen))
 			config_report_value(v->report, place(node, "listen", NULL),
 				"is open to other hosts (expected a loopback address, or a \"token\")");
+		check_recycle(v, b, config_node_get(node, "recycle"));
 	}
 }
 

@@ -56,10 +56,12 @@ static int64_t tree_memory(const struct browser_run *r)
 /* What is left of the pod's memory. */
 static int64_t memory_room(const struct browser_run *r)
 {
-	const struct meters *m = r->owner->context->meters;
-	if (m->memory_limit_bytes <= 0 || m->memory_used_bytes < 0)
+	struct cgroup_memory m = {.limit_bytes = -1};
+	if (r->owner->has_cgroup)
+		cgroup_read_memory(&r->owner->cgroup, &m);
+	if (m.limit_bytes <= 0 || m.used_bytes < 0)
 		return -1;
-	return m->memory_limit_bytes > m->memory_used_bytes ? m->memory_limit_bytes - m->memory_used_bytes : 0;
+	return m.limit_bytes > m.used_bytes ? m.limit_bytes - m.used_bytes : 0;
 }
 
 static void on_looked(void *ctx, const struct chrome_tree *tree, const struct browser_losses *lost)

@@ -131,6 +131,7 @@ int browsers_new(struct browsers **out, const struct context *c, struct err *err
 	b->context = c;
 	b->instances = instances;
 	b->n_instances = n;
+	b->has_cgroup = n && cgroup_find(&b->cgroup, NULL, NULL, NULL) == 0;
 	for (size_t i = 0; i < n; i++)
 		instances[i] = (struct browser_instance){.owner = b, .slot = (uint32_t)i};
 	c->meters->browsers = meters;

@@ -10,6 +10,7 @@
 #define PODVISOR_RUNTIME_BROWSERS_INTERNAL_H
 
 #include "podvisor/base/list.h"
+#include "podvisor/io/cgroup.h"
 #include "podvisor/io/process.h"
 #include "podvisor/io/remove_tree.h"
 #include "podvisor/runtime/browser_census.h"
@@ -58,6 +59,8 @@ struct browsers {
 	struct list runs;
 	struct browser_instance *instances;
 	size_t n_instances;
+	struct cgroup cgroup;
+	bool has_cgroup;
 	uv_idle_t first, last;
 	bool freed, closed; /* closed: what may still be in a thread holds the memory */
 };

@@ -302,6 +302,23 @@ def test_a_swap_breaks_no_session_and_no_connect(podvisor, modules):  # noqa: F8
         assert chrome.metric("recycles_total", reason="crashed") == 0
 
 
+@pytest.mark.parametrize("reason, recycle", [
+    ("age", {"age": "6s"}), ("memory", {"memory": "64Mi"}), ("sessions", {"sessions": 2}),
+    ("memory", {"memory": "32Mi", "memory_hard": "64Mi"})], ids=["age", "memory", "sessions", "memory_hard"])
+def test_each_limit_alone_replaces_it_and_is_the_reason(podvisor, modules, reason, recycle):  # noqa: F811
+    with Chrome(podvisor, recycle={**recycle, "per_hour": 1}, drain="1s") as chrome:
+        if reason == "sessions":
+            chrome.node(modules, """
+                for (let i = 0; i < 2; i++) await (await puppeteer.connect({ browserURL: url })).disconnect();""")
+        chrome.pod.wait(f"a recycle for {reason}", lambda: chrome.metric("recycles_total", reason=reason) >= 1, 60)
+        assert set(chrome.state()["recycles_by_reason"]) == {reason}
+        chrome.wait_generation(2)
+        chrome.pod.wait("nothing of the old one is left", lambda: not chrome.processes(generation=1), 30)
+        if reason == "age":
+            chrome.pod.wait_log(msg="in the last hour: it goes on")
+            assert chrome.metric("recycles_total", reason="age") == 1
+
+
 def test_a_green_that_never_gets_ready_leaves_blue_serving(podvisor, directory):
     shell = shutil.which("chromium-headless-shell")
     real = "/usr/lib/chromium/chromium-headless-shell"

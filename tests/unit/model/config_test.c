@@ -655,6 +655,12 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	}
 	assert_one("{'postgres': {'p': {'dsn': 'host=h', 'max_transaction_age': '1m'}}}",
 		"postgres.p.max_transaction_age", "is not available in this version");
+	assert_one("{'volumes': {'v': {'path': '/v', 'size': '1Mi'}}, 'browsers': {'b': {'volume': 'v', 'recycle': "
+		   "{'memory': '2Gi'}}}}",
+		"browsers.b.recycle.memory", "memory_hard 1800Mi is not above memory 2Gi");
+	assert_one("{'volumes': {'v': {'path': '/v', 'size': '1Mi'}}, 'browsers': {'b': {'volume': 'v', 'recycle': "
+		   "{'disk_hard': '40%'}}}}",
+		"browsers.b.recycle.disk_hard", "disk_hard 40% is not above disk 40%");
 	/* Its type is looked at nevertheless. */
 	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\", \"warm\")");
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
