@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("chromium-headless-shell"),
 class Chrome:
     """One browser of a podvisor, seen from outside."""
 
-    def __init__(self, start, size="2Gi", mount="any", wait=True, **keys):
+    def __init__(self, start, size="2Gi", mount="any", wait=True, wrapper=(), **keys):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = {"volumes": {"ram": {"path": "{dir}", "size": size, "mount": mount}},
@@ -37,7 +37,7 @@ class Chrome:
         self.disk = directory
         directory.mkdir(mode=0o1777)
         config["volumes"]["ram"]["path"] = str(directory)
-        self.pod = start(config)
+        self.pod = start(config, wrapper=wrapper)
         if wait:
             self.wait_generation(1)
 
@@ -263,6 +263,54 @@ def test_a_lock_of_another_host_does_not_matter(podvisor):
         os.kill(chrome.of_type("browser")[0], signal.SIGKILL)
         chrome.wait_generation(2)
         assert chrome.new_page()
+
+
+class Group:
+    """A memory cgroup with a limit, below our own, of either version."""
+
+    def __init__(self, limit):
+        for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            v1 = "memory" in controllers.split(",")
+            place = pathlib.Path("/sys/fs/cgroup/memory" if v1 else "/sys/fs/cgroup") / path.lstrip("/")
+            if v1 or (not controllers and (place / "cgroup.subtree_control").exists()
+                      and "memory" in (place / "cgroup.subtree_control").read_text().split()):
+                break
+        else:
+            pytest.skip("no memory cgroup can be made here")
+        self.path = place / f"podvisor-life-{os.getpid()}"
+        self.path.mkdir()
+        (self.path / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(limit))
+
+    def remove(self):
+        def removed():
+            try:
+                self.path.rmdir()
+                return True
+            except OSError:
+                return False
+        wait_until("nothing is left in the cgroup", removed)
+
+
+@needs_mount
+def test_a_page_that_hits_the_memory_limit_goes_alone_and_is_told(podvisor, modules):  # noqa: F811
+    group = Group(700 << 20)
+    try:
+        with Chrome(podvisor, wrapper=("sh", "-c", f'echo $$ > {group.path}/cgroup.procs && exec "$@"', "sh")) as chrome:
+            got = chrome.node(modules, """
+                const b = await puppeteer.connect({ browserURL: url });
+                const leaks = await b.newPage(), other = await b.newPage();
+                const lost = new Promise(r => leaks.on('error', e => r(String(e))));
+                leaks.evaluate('window.kept = []; for (;;) kept.push(new Uint8Array(4 << 20).fill(1));').catch(() => 0);
+                const how = await lost;
+                return [how, await other.evaluate('6 * 7')];""")
+            assert got[1] == 42, got
+            entry = chrome.pod.wait_log(msg="the renderer of a client's page is gone")
+            assert "target" in entry["msg"]
+            assert chrome.state()["generation"] == 1 and chrome.state()["recycles"] == 0
+            chrome.pod.wait("a census after it", lambda: chrome.metric("processes", type="renderer"))
+    finally:
+        group.remove()
 
 
 # ---- blue and green ----
