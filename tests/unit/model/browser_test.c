@@ -245,6 +245,21 @@ static void three_misses_of_the_first_rung_mean_hung_and_a_kill_without_asking(v
 	stage_strike(&s);
 }
 
+static void one_that_served_for_a_while_is_followed_at_once_however_often(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	for (int i = 0; i < 6; i++) {
+		becomes_ready(&s);
+		at(&s, s.t.now + 10000);
+		simply(&s, EVENT_BROWSER_EXITED);
+		ends(&s);
+		assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH));
+	}
+	stage_strike(&s);
+}
+
 static void misses_in_between_are_forgiven(void **state)
 {
 	(void)state;
@@ -676,6 +691,7 @@ int main(void)
 		cmocka_unit_test(it_waits_for_its_volume_and_says_so),
 		cmocka_unit_test(one_that_never_gets_ready_is_killed_and_the_next_but_one_waits),
 		cmocka_unit_test(three_misses_of_the_first_rung_mean_hung_and_a_kill_without_asking),
+		cmocka_unit_test(one_that_served_for_a_while_is_followed_at_once_however_often),
 		cmocka_unit_test(misses_in_between_are_forgiven),
 		cmocka_unit_test(a_silent_page_is_made_anew_before_the_browser_is_blamed),
 		cmocka_unit_test(doubt_is_settled_sooner_than_the_interval),
