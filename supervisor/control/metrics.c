@@ -339,7 +339,7 @@ static void put_browser_kills(struct scrape *c)
 static void put_browser_swaps(struct scrape *c)
 {
 	const struct browser *b = c->browser;
-	put_histogram(c, &b->swap_seconds, LABELS({"browser", b->config->name}));
+	put_histogram(c, &b->swap.seconds, LABELS({"browser", b->config->name}));
 }
 
 static void put_browser_leftovers(struct scrape *c)

@@ -22,13 +22,6 @@ static const struct config_restart restart_policy = {
 	.limit = {.count = INT_MAX, .window = 600000},
 };
 
-/* While blue serves there is no haste, and each try takes memory and CPU from it. */
-static const struct config_restart green_policy = {
-	.policy = RESTART_ALWAYS,
-	.backoff = {.initial = 10000, .max = 600000, .reset_after = 60000, .factor_percent = 200, .jitter_percent = 20},
-	.limit = {.count = INT_MAX, .window = 600000},
-};
-
 #define EACH(b, g)                                                                                     \
 	for (struct generation *g = (b)->generations; g < (b)->generations + BROWSER_GENERATIONS; g++) \
 		if (g->run)
@@ -158,16 +151,13 @@ static void idle(
 		browser_state_name(state), reason[0] ? ": " : "", reason);
 }
 
-#define tell(b, t, level, what, ...) \
-	journal_add((t)->journal, (t)->now, level, THING_BROWSER, (b)->config->name, what, __VA_ARGS__)
-
 void browser_init(
 	struct browser *b, struct config *source, const struct config_browser *config, uint32_t slot, ms_t now)
 {
 	*b = (struct browser){.config = config, .source = config_hold(source), .slot = slot, .since = now};
 	b->state = BROWSER_WAITING;
 	b->wanted = true;
-	b->wish = RECYCLE_NONE;
+	swap_init(&b->swap);
 	b->alone_since = CLOCK_NEVER;
 	b->room = (struct recycle_room){-1, -1, -1};
 }
@@ -204,44 +194,9 @@ static void begin_again(struct browser *b, enum browser_recycle cause)
 
 /* ---- replacing one that works ---- */
 
-static void forget_wish(struct browser *b)
+bool browser_ask_recycle(struct browser *b, enum browser_recycle reason)
 {
-	b->wish = RECYCLE_NONE;
-	b->wish_text[0] = '\0';
-	b->wish_held = false;
-	b->swap_since = 0;
-}
-
-static void wish_for(struct browser *b, enum browser_recycle reason, const char *text)
-{
-	b->wish = reason;
-	b->wish_held = false;
-	snprintf(b->wish_text, sizeof(b->wish_text), "%s", text);
-}
-
-static bool is_short(enum browser_recycle reason)
-{
-	return reason == RECYCLE_PRESSURE || reason == RECYCLE_FULL;
-}
-
-/* It does not pass by itself, and is not put off: whoever asks has a limit of its own. */
-static bool is_asked(enum browser_recycle reason)
-{
-	return is_short(reason) || reason == RECYCLE_RELOAD || reason == RECYCLE_COMMAND;
-}
-
-bool browser_ask_recycle(struct browser *b, enum browser_recycle reason, struct turn *t)
-{
-	(void)t;
-	static const char *const texts[RECYCLE_COUNT] = {
-		[RECYCLE_PRESSURE] = "the pod's memory is short",
-		[RECYCLE_FULL] = "a volume is full",
-		[RECYCLE_RELOAD] = "its configuration changed",
-	};
-	if (!b->wanted || b->again || b->swap_since || !find_in(b, GENERATION_READY) || is_short(b->wish))
-		return false;
-	wish_for(b, reason, texts[reason] ? texts[reason] : "somebody asked");
-	return true;
+	return b->wanted && !b->again && find_in(b, GENERATION_READY) && swap_ask(&b->swap, reason);
 }
 
 void browser_reconfigure(struct browser *b, struct config *source, const struct config_browser *config, struct turn *t)
@@ -255,12 +210,11 @@ void browser_reconfigure(struct browser *b, struct config *source, const struct 
 		return;
 	struct generation *green = find_in(b, GENERATION_STARTING);
 	if (find_in(b, GENERATION_READY)) {
-		b->green_not_before = 0;
-		restart_forget(&b->green_restart);
+		swap_forgive(&b->swap);
 		if (green)
 			generation_dismiss(green, t, "the configuration changed again");
-		forget_wish(b);
-		browser_ask_recycle(b, RECYCLE_RELOAD, t);
+		swap_forget(&b->swap);
+		browser_ask_recycle(b, RECYCLE_RELOAD);
 	} else if (green) {
 		begin_again(b, RECYCLE_RELOAD);
 	} else if (b->wanted && !browser_is_up(b)) {
@@ -268,73 +222,9 @@ void browser_reconfigure(struct browser *b, struct config *source, const struct 
 	}
 }
 
-/* Counted when the one that is replaced gets no new sessions any more. */
-static void retire(struct browser *b, struct generation *blue, const char *why, struct turn *t)
-{
-	ms_t limit = blue->config->drain;
-	if (is_short(b->wish))
-		limit = clock_earlier(limit, BROWSER_SHORT_DRAIN_MS);
-	b->recycles[b->wish]++;
-	recycle_hour_note(&b->hour, t->now);
-	generation_drain(blue, limit, t, why);
-}
-
 static void launch(struct browser *b, struct generation *g, uint64_t *next_run, struct turn *t)
 {
 	generation_launch(g, b->source, b->config, b->slot, ++b->generation, (*next_run)++, t);
-}
-
-/* What asked for it may have passed: memory was given back. */
-static bool is_wished(struct browser *b, struct generation *blue, struct turn *t)
-{
-	char why[sizeof(b->wish_text)];
-	if (is_asked(b->wish))
-		return true;
-	enum browser_recycle reason = recycle_soft(&blue->facts, blue->config, &b->room, t->now, why, sizeof(why));
-	if (reason == RECYCLE_NONE)
-		forget_wish(b);
-	else if (reason != b->wish)
-		wish_for(b, reason, why);
-	return reason != RECYCLE_NONE;
-}
-
-static bool is_held(struct browser *b, struct turn *t)
-{
-	if (is_asked(b->wish))
-		return false;
-	ms_t next = recycle_hour_next(&b->hour, b->config->recycle.per_hour);
-	if (next <= t->now)
-		return false;
-	plan_wake(t->plan, next);
-	if (!b->wish_held)
-		tell(b, t, LOG_WARN, "recycle-held", "%s, but it was replaced %lld times in the last hour: it goes on",
-			b->wish_text, (long long)b->config->recycle.per_hour);
-	b->wish_held = true;
-	return true;
-}
-
-static void begin_recycle(struct browser *b, struct generation *blue, uint64_t *next_run, struct turn *t)
-{
-	char lack[80];
-	bool beside = !is_short(b->wish) && recycle_has_room(b->config, &b->room, lack, sizeof(lack));
-	if (beside && !clock_due(b->green_not_before, t->now)) {
-		plan_wake(t->plan, b->green_not_before);
-		return;
-	}
-	b->swap_since = t->now;
-	if (beside) {
-		tell(b, t, LOG_INFO, "recycle", "%s: another one starts beside generation %llu", b->wish_text,
-			(unsigned long long)blue->number);
-		struct generation *green = find_free(b);
-		launch(b, green, next_run, t);
-		green->green = true;
-		return;
-	}
-	tell(b, t, LOG_INFO, "recycle", "%s: generation %llu drains before another one starts%s%s", b->wish_text,
-		(unsigned long long)blue->number, is_short(b->wish) ? "" : "; ", is_short(b->wish) ? "" : lack);
-	retire(b, blue, b->wish_text, t);
-	blue->yields = true;
-	b->wish = RECYCLE_NONE;
 }
 
 /* One that ends by a fault is a recycle, unless another one was to take its place anyway. */
@@ -345,12 +235,12 @@ static void after_fault(struct browser *b, const struct generation *g)
 	b->cause = g->cause;
 	b->recycles[g->cause]++;
 	if (!g->green || g->ready_at)
-		forget_wish(b);
+		swap_forget(&b->swap);
 }
 
 static void end_if_worn_out(struct browser *b, struct turn *t)
 {
-	char why[sizeof(b->wish_text)];
+	char why[120];
 	struct generation *g = find_in(b, GENERATION_READY);
 	enum browser_recycle hard = g ? recycle_hard(&g->facts, g->config, &b->room, why, sizeof(why)) : RECYCLE_NONE;
 	if (hard == RECYCLE_NONE)
@@ -366,8 +256,15 @@ static void plan_recycle(struct browser *b, uint64_t *next_run, struct turn *t)
 		return;
 	if (blue->facts.old_at > t->now)
 		plan_wake(t->plan, blue->facts.old_at);
-	if (!b->swap_since && is_wished(b, blue, t) && find_free(b) && !is_held(b, t))
-		begin_recycle(b, blue, next_run, t);
+	struct generation *place = find_free(b);
+	enum swap_way way = place ? swap_decide(&b->swap, blue, b->config, &b->room, t) : SWAP_NOT_NOW;
+	if (way == SWAP_BESIDE) {
+		launch(b, place, next_run, t);
+		place->green = true;
+	} else if (way == SWAP_DRAIN_FIRST) {
+		b->recycles[swap_retire(&b->swap, blue, t)]++;
+		blue->yields = true;
+	}
 }
 
 /* ---- what happened ---- */
@@ -392,17 +289,6 @@ static void wait_before_next(struct browser *b, ms_t ran, struct turn *t)
 		idle(b, BROWSER_WAITING, LOG_INFO, t, "%s; the next one starts now", browser_recycle_name(b->cause));
 }
 
-/* The next one is put off; who serves goes on. */
-static void wait_before_green(struct browser *b, struct turn *t)
-{
-	ms_t delay = restart_after_exit(&b->green_restart, &green_policy, 0, t->now, t->random);
-	delay = delay > 0 ? delay : green_policy.backoff.initial;
-	b->green_not_before = clock_after(t->now, delay);
-	b->swap_since = 0;
-	tell(b, t, LOG_WARN, "recycle", "the new one never got ready, the old one goes on; the next try is in %.1f s",
-		(double)delay / 1000);
-}
-
 static void after_last(struct browser *b, const struct generation *was, struct turn *t)
 {
 	bool punish = was->failed && !b->again;
@@ -421,7 +307,7 @@ static void after_end(struct browser *b, const struct generation *was, struct tu
 	b->owes_comeback |= was->ready_at != 0 && !was->replaced;
 	if (has_live(b)) {
 		if (was->green && was->failed && !was->ready_at && find_in(b, GENERATION_READY))
-			wait_before_green(b, t);
+			swap_put_off(&b->swap, b->config, t);
 	} else if (!b->wanted) {
 		if (!browser_is_up(b))
 			idle(b, BROWSER_STOPPED, LOG_INFO, t, "nothing of it is left");
@@ -436,16 +322,10 @@ static void after_end(struct browser *b, const struct generation *was, struct tu
 static void after_ready(struct browser *b, const struct generation *green, struct turn *t)
 {
 	b->ever_ready = true;
-	if (b->swap_since)
-		histogram_add(&b->swap_seconds, (double)(t->now - b->swap_since) / 1000);
 	EACH(b, blue)
-	if (blue != green && blue->state == GENERATION_READY) {
-		if (b->wish == RECYCLE_NONE) /* what asked for it has passed meanwhile */
-			wish_for(b, RECYCLE_AGE, "it is old");
-		retire(b, blue, b->wish_text, t);
-	}
-	restart_forget(&b->green_restart);
-	forget_wish(b);
+	if (blue != green && blue->state == GENERATION_READY)
+		b->recycles[swap_retire(&b->swap, blue, t)]++;
+	swap_done(&b->swap, t);
 }
 
 static bool is_ending(const struct generation *g)
@@ -545,7 +425,7 @@ static void dismiss_unwanted(struct browser *b, const struct browser_gate *gate,
 	EACH(b, g)
 	if (generation_is_live(g) || !b->again || !b->wanted || !gate->may_run)
 		generation_dismiss(g, t, why);
-	forget_wish(b);
+	swap_forget(&b->swap);
 }
 
 static void look_around(struct browser *b, const struct browser_gate *gate, struct turn *t)

@@ -149,7 +149,7 @@ PLANTS = [
     Plant("the-next-browser-starts-beside-one-that-ends", "browser.c",
           "\tif (find_in(b, GENERATION_STOPPING) || find_in(b, GENERATION_CLEANING))\n\t\treturn NULL;\n", "", "is launched beside|planned twice gives another effect: browser-launch"),
     Plant("blue-is-retired-before-green-has-proven-itself", "browser.c",
-          "\t\tgreen->green = true;\n", "\t\tgreen->green = true;\n\t\tretire(b, blue, b->wish_text, t);\n",
+          "\t\tplace->green = true;\n", "\t\tplace->green = true;\n\t\tswap_retire(&b->swap, blue, t);\n",
           "takes no sessions any more before another can"),
     Plant("a-drain-is-not-waited-for", "generation.c",
           "if (g->facts.sessions <= 0 && clock_due(settled, t->now))", "if (clock_due(settled, t->now))", "sessions .* ms after it was retired"),

@@ -132,9 +132,8 @@ static void ask_browser(struct sim *s)
 static void press_browser(struct sim *s)
 {
 	struct world *w = s->world;
-	struct turn t = {.now = s->now, .random = &w->random, .journal = &w->journal};
 	if (w->n_browsers && !s->roomy)
-		browser_ask_recycle(&w->browsers[0], chance(s, 50) ? RECYCLE_PRESSURE : RECYCLE_FULL, &t);
+		browser_ask_recycle(&w->browsers[0], chance(s, 50) ? RECYCLE_PRESSURE : RECYCLE_FULL);
 }
 
 static void ask_drain(struct sim *s)

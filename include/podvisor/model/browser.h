@@ -1,7 +1,8 @@
 /* browser owns what is wanted of one headless Chrome: that a generation of it serves,
  * that the next one takes over before a worn one goes (blue/green), and that a hung
  * or dead one is followed at once (SPEC 4). The life of each generation is
- * model/generation.h's; what wears one out is model/recycle.h's.
+ * model/generation.h's; what wears one out is model/recycle.h's, when and
+ * how it is replaced then, model/swap.h's.
  *
  * It has two places for generations: one serves or is to serve, the other holds the
  * one that starts beside it (green) or that drains and ends (blue). Its own state is
@@ -23,6 +24,7 @@
 #include "podvisor/model/generation.h"
 #include "podvisor/model/recycle.h"
 #include "podvisor/model/restart.h"
+#include "podvisor/model/swap.h"
 #include "podvisor/model/turn.h"
 
 #define BROWSER_STATES(X)               \
@@ -45,9 +47,6 @@ enum browser_state {
 const char *browser_state_name(enum browser_state state);
 
 #define BROWSER_GENERATIONS 2
-/* How long sessions may go on at the most when the pod's memory or its disk is short. */
-#define BROWSER_SHORT_DRAIN_MS 10000
-
 struct browser {
 	const struct config_browser *config;
 	struct config *source; /* held */
@@ -59,22 +58,18 @@ struct browser {
 	struct generation generations[BROWSER_GENERATIONS];
 	uint64_t generation; /* counts launches */
 	uint64_t last_run; /* the newest that has ended; 0: none */
-	ms_t not_before, green_not_before;
-	struct restart restart, green_restart;
-	struct recycle_hour hour;
+	ms_t not_before;
+	struct restart restart;
+	struct swap swap;
 	struct recycle_room room;
 	ms_t alone_since; /* one generation is ready and none beside it; CLOCK_NEVER: not so */
-	enum browser_recycle wish; /* why the one that serves is to be replaced in order; RECYCLE_NONE: it is not */
-	char wish_text[120];
-	bool wish_held; /* its delay has been told */
-	ms_t swap_since; /* since when it is being replaced; 0: it is not */
 	enum browser_recycle cause; /* of the newest end by a fault */
 	uint64_t recycles[RECYCLE_COUNT];
 	uint64_t comebacks; /* runs that were ready, ended and are followed by another: takes its group along */
 	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
 	int leftovers; /* processes that the newest end has left, whatever was done; has to be 0 */
 	bool ever_ready;
-	struct histogram check_seconds[RUNG_COUNT], kill_seconds, swap_seconds;
+	struct histogram check_seconds[RUNG_COUNT], kill_seconds;
 };
 
 /* What is around it in this turn. */
@@ -94,7 +89,7 @@ void browser_plan(struct browser *b, const struct browser_gate *gate, uint64_t *
 /* Replace the one that serves, for RECYCLE_PRESSURE or RECYCLE_FULL: without overlap and with a short drain, for what
  * is short would become shorter; for another reason as that of wear. Carried out by the next plans. False when none
  * serves, or one is being replaced already. */
-bool browser_ask_recycle(struct browser *b, enum browser_recycle reason, struct turn *t);
+bool browser_ask_recycle(struct browser *b, enum browser_recycle reason);
 /* A stop that is under way goes straight to SIGKILL: a third signal asked for it. */
 void browser_hurry(struct browser *b, struct turn *t);
 bool browser_is_available(const struct browser *b);

@@ -150,7 +150,7 @@ static void green_takes_over_and_blue_goes_when_its_sessions_are_over(void **sta
 	assert_int_equal(browser_other(&s.b)->state, GENERATION_DRAINING);
 	assert_int_equal(s.b.state, BROWSER_READY);
 	assert_int_equal(s.b.recycles[RECYCLE_PAGES], 1);
-	assert_int_equal(s.b.swap_seconds.count, 1);
+	assert_int_equal(s.b.swap.seconds.count, 1);
 	assert_null(planned(&s, EFFECT_BROWSER_CLOSE, 1));
 	s.t.now += 1000;
 	has_sessions(&s, 1, 1);
@@ -215,10 +215,10 @@ static void a_green_that_never_gets_ready_leaves_blue_serving_and_the_next_waits
 		assert_int_equal(s.b.state, BROWSER_READY);
 		assert_int_equal(browser_lead(&s.b)->run, 1);
 		assert_null(planned(&s, EFFECT_BROWSER_RETIRE, 1));
-		waited = s.b.green_not_before - s.t.now;
-		at(&s, s.b.green_not_before - 1);
+		waited = s.b.swap.not_before - s.t.now;
+		at(&s, s.b.swap.not_before - 1);
 		assert_null(planned(&s, EFFECT_BROWSER_LAUNCH, run + 1));
-		at(&s, s.b.green_not_before);
+		at(&s, s.b.swap.not_before);
 	}
 	assert_true(waited >= 60000);
 	assert_int_equal(s.b.recycles[RECYCLE_START], 6);
@@ -248,7 +248,7 @@ static void without_room_for_two_it_drains_first(void **state)
 	s.t.now += 500;
 	proves_itself(&s, 2);
 	assert_int_equal(s.b.recycles[RECYCLE_PAGES], 1);
-	assert_int_equal(s.b.swap_seconds.count, 1);
+	assert_int_equal(s.b.swap.seconds.count, 1);
 	stage_strike(&s);
 }
 
@@ -269,12 +269,12 @@ static void under_pressure_it_is_never_two_and_the_drain_is_short(void **state)
 	(void)state;
 	struct stage s;
 	stage_set(&s);
-	assert_true(browser_ask_recycle(&s.b, RECYCLE_PRESSURE, &s.t));
-	assert_false(browser_ask_recycle(&s.b, RECYCLE_FULL, &s.t));
+	assert_true(browser_ask_recycle(&s.b, RECYCLE_PRESSURE));
+	assert_false(browser_ask_recycle(&s.b, RECYCLE_FULL));
 	plan_now(&s);
 	assert_null(planned(&s, EFFECT_BROWSER_LAUNCH, 2));
 	assert_non_null(planned(&s, EFFECT_BROWSER_RETIRE, 1));
-	assert_false(browser_ask_recycle(&s.b, RECYCLE_PRESSURE, &s.t)); /* under way */
+	assert_false(browser_ask_recycle(&s.b, RECYCLE_PRESSURE)); /* under way */
 	at(&s, s.t.now + BROWSER_SHORT_DRAIN_MS - 1);
 	assert_null(planned(&s, EFFECT_BROWSER_CLOSE, 1));
 	at(&s, s.t.now + 1);
@@ -416,7 +416,7 @@ static void what_asked_for_it_may_pass(void **state)
 	(void)state;
 	struct stage s;
 	stage_set(&s);
-	s.b.green_not_before = s.t.now + 60000; /* a green has failed before */
+	s.b.swap.not_before = s.t.now + 60000; /* a green has failed before */
 	is_worn(&s, 1);
 	assert_null(planned(&s, EFFECT_BROWSER_LAUNCH, 2));
 	happens(&s, 1, (struct event){.kind = EVENT_BROWSER_MEASURED, .census = {.pages = 10, .room_bytes = -1}});

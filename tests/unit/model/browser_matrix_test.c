@@ -122,7 +122,7 @@ static void is_draining(struct stage *s)
 {
 	is_ready(s);
 	happens(s, SESSION_CAME);
-	browser_ask_recycle(&s->browser, RECYCLE_PRESSURE, &s->around.turn);
+	browser_ask_recycle(&s->browser, RECYCLE_PRESSURE);
 	plan(s);
 	s->around.turn.now += 1000;
 }

@@ -499,7 +499,7 @@ static void enter_state(struct stage *s, enum browser_state wanted)
 	case BROWSER_DRAINING:
 		becomes_ready(s);
 		happens(s, (struct event){.kind = EVENT_BROWSER_SESSIONS, .sessions = {1, 1}});
-		assert_true(browser_ask_recycle(&s->b, RECYCLE_PRESSURE, &s->t));
+		assert_true(browser_ask_recycle(&s->b, RECYCLE_PRESSURE));
 		plan_now(s);
 		break;
 	case BROWSER_STOPPING:
