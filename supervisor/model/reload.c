@@ -207,7 +207,7 @@ static void preview_browsers(const struct world *w, const struct config *config,
 			continue;
 		buf_printf(out, "~ browser %s: ", b->name);
 		config_diff_browser(w->config, a, config, b, out);
-		buf_puts(out, browser_is_up(&w->browsers[i]) ? "; restarts\n" : "; does not run now\n");
+		buf_puts(out, browser_is_up(&w->browsers[i]) ? "; another one takes over\n" : "; does not run now\n");
 	}
 }
 

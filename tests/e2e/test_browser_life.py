@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from podvisor import SLOWER, free_port, wait_until
+from podvisor import PROGRAM, SLOWER, free_port, wait_until
 from test_browser import modules  # noqa: F401 (a fixture)
 
 KILLS = int(os.environ.get("PODVISOR_KILLS", "8"))
@@ -373,6 +373,30 @@ def test_each_limit_alone_replaces_it_and_is_the_reason(podvisor, modules, reaso
         if reason == "age":
             chrome.pod.wait_log(msg="in the last hour: it goes on")
             assert chrome.metric("recycles_total", reason="age") == 1
+
+
+def test_a_new_configuration_is_taken_over_beside_the_old_one(podvisor, modules):  # noqa: F811
+    with Chrome(podvisor, drain="30s") as chrome:
+        file = chrome.pod.config_file
+        changed = json.loads(file.read_text())
+        changed["browsers"]["chrome"]["args"] = ["--lang=de"]
+        (chrome.pod.dir / "next.json").write_text(json.dumps(changed))
+        got = chrome.node(modules, """
+            const fs = require('fs'), { execFileSync } = require('child_process');
+            const b = await puppeteer.connect({ browserURL: url });
+            const p = await b.newPage();
+            await p.evaluate('window.mark = 7');
+            const state = async () => (await (await fetch(args[0])).json()).browsers[0];
+            fs.copyFileSync(args[1], args[2]);
+            const said = execFileSync(args[3], ['reload'], { env: { ...process.env, PODVISOR_SOCKET: args[4] } });
+            while ((await state()).generation < 2) await new Promise(r => setTimeout(r, 50));
+            return [String(said), await p.evaluate('window.mark'), (await state()).available];""",
+                          f"http://127.0.0.1:{chrome.pod.port}/api/v1/status", chrome.pod.dir / "next.json", file,
+                          PROGRAM, chrome.pod.socket)
+        assert "~ browser chrome: args; another one takes over" in got[0]
+        assert got[1:] == [7, True]
+        assert chrome.state()["recycles_by_reason"] == {"reload": 1}
+        chrome.pod.wait("the old one goes", lambda: not chrome.processes(generation=1), 60)
 
 
 def test_a_green_that_never_gets_ready_leaves_blue_serving(podvisor, directory):
