@@ -456,13 +456,14 @@ static const struct config_section section_health_browser = {.name = "health_bro
 static const struct config_section section_health_renderer = {
 	.name = "health_renderer", .text = "A scratch page evaluates.", .keys = health_renderer_keys};
 static const struct config_section section_health_network = {.name = "health_network",
-	.text = "A new page opens and loads podvisor's own loopback page.",
+	.text = "A new page opens, loads podvisor's own loopback page and is drawn.",
 	.keys = health_network_keys};
 
 static const struct config_key health_keys[] = {
 	WITHIN("browser", section_health_browser, .text = "The browser process answers on its control pipe."),
 	WITHIN("renderer", section_health_renderer, .text = "A scratch page evaluates."),
-	WITHIN("network", section_health_network, .text = "A new page opens and loads podvisor's own loopback page."),
+	WITHIN("network", section_health_network,
+		.text = "A new page opens, loads podvisor's own loopback page and is drawn."),
 	{0},
 };
 static const struct config_section section_health = {

@@ -292,12 +292,14 @@ static void on_hit(struct generation *g, enum rung rung, const struct event *e, 
 		become_ready(g, t);
 }
 
-/* The rung of the network makes a new page first; when that does nothing, no new renderer works. */
+/* The rung of the network makes a new page first; when that does nothing, no new renderer works. Last it is drawn. */
 static enum browser_recycle cause_of(enum rung rung, const struct event *e)
 {
 	static const enum browser_recycle causes[RUNG_COUNT] = {
 		[RUNG_BROWSER] = RECYCLE_HUNG, [RUNG_RENDERER] = RECYCLE_RENDERER, [RUNG_NETWORK] = RECYCLE_NETWORK};
-	return rung == RUNG_NETWORK && e->browser.no_page ? RECYCLE_RENDERER : causes[rung];
+	if (e->browser.part == PART_PAGE)
+		return RECYCLE_RENDERER;
+	return e->browser.part == PART_GPU ? RECYCLE_GPU : causes[rung];
 }
 
 static void on_late_miss(struct generation *g, enum rung rung, const struct event *e, struct turn *t)

@@ -127,13 +127,13 @@ void browser_facts_on_gone(void *ctx, struct process *p, int killed)
 
 /* ---- what Chrome tells ---- */
 
-static void on_answered(void *ctx, enum rung rung, int64_t took_us, int port, bool no_page, const char *failure)
+static void on_answered(void *ctx, enum rung rung, int64_t took_us, int port, enum rung_part part, const char *failure)
 {
 	struct event e = {.kind = EVENT_BROWSER_ANSWERED};
 	e.browser.rung = rung;
 	e.browser.ok = failure[0] == '\0';
 	e.browser.took_us = took_us;
-	e.browser.no_page = no_page;
+	e.browser.part = part;
 	e.browser.port = port;
 	snprintf(e.text, sizeof(e.text), "%s", failure);
 	browser_facts_post(ctx, &e);

@@ -31,6 +31,7 @@ enum step {
 	STEP_EVALUATE,
 	STEP_NAVIGATE,
 	STEP_SETTLE, /* a page closed right behind the navigation's answer stays open */
+	STEP_DRAW, /* a picture of it, for which the GPU process is needed */
 	STEP_COUNT
 };
 
@@ -44,6 +45,7 @@ static const char *const step_names[STEP_COUNT] = {
 	[STEP_EVALUATE] = "Runtime.evaluate",
 	[STEP_NAVIGATE] = "Page.navigate",
 	[STEP_SETTLE] = "Runtime.evaluate after Page.navigate",
+	[STEP_DRAW] = "Page.captureScreenshot",
 };
 
 struct page {
@@ -115,6 +117,15 @@ static void drop_page(struct browser_probe *p, struct page *page)
 	*page = (struct page){0};
 }
 
+static enum rung_part part_of(const struct attempt *a)
+{
+	if (a->rung != RUNG_NETWORK)
+		return PART_NAMED;
+	if (a->step > STEP_CONTEXT && a->step < STEP_NAVIGATE)
+		return PART_PAGE;
+	return a->step == STEP_DRAW ? PART_GPU : PART_NAMED;
+}
+
 PRINTF_LIKE(2, 3)
 static void finish(struct attempt *a, const char *fmt, ...)
 {
@@ -126,14 +137,14 @@ static void finish(struct attempt *a, const char *fmt, ...)
 	va_end(args);
 	if (a->step == STEP_TARGET && a->awaiting)
 		p->abandoned[p->n_abandoned++ % ABANDONED] = a->awaiting;
-	bool no_page = failure[0] && a->rung == RUNG_NETWORK && a->step > STEP_CONTEXT && a->step < STEP_NAVIGATE;
+	enum rung_part part = part_of(a);
 	a->step = STEP_DONE;
 	a->awaiting = 0;
 	a->proven |= failure[0] == '\0';
 	uv_timer_stop(&a->limit);
 	if (a->rung == RUNG_NETWORK)
 		drop_page(p, &a->page);
-	p->calls->answered(p->ctx, a->rung, (int64_t)(uv_hrtime() - a->began_ns) / 1000, p->port, no_page, failure);
+	p->calls->answered(p->ctx, a->rung, (int64_t)(uv_hrtime() - a->began_ns) / 1000, p->port, part, failure);
 }
 
 static void on_limit(uv_timer_t *handle)
@@ -166,7 +177,7 @@ static enum step next_step(const struct attempt *a)
 		return STEP_ATTACH;
 	if (a->step < STEP_EVALUATE)
 		return STEP_EVALUATE;
-	return a->rung == RUNG_NETWORK && a->step < STEP_SETTLE ? a->step + 1 : STEP_DONE;
+	return a->rung == RUNG_NETWORK && a->step < STEP_DRAW ? a->step + 1 : STEP_DONE;
 }
 
 static void read_port(struct browser_probe *p);
@@ -199,6 +210,9 @@ static void do_step(struct attempt *a)
 		break;
 	case STEP_NAVIGATE:
 		a->awaiting = SEND(p, cdp_navigate(out, p->last_id, a->page.session, p->health_url));
+		break;
+	case STEP_DRAW:
+		a->awaiting = SEND(p, cdp_capture(out, p->last_id, a->page.session));
 		break;
 	case STEP_DONE:
 	case STEP_COUNT:
@@ -340,6 +354,8 @@ static bool take_reply(struct attempt *a, const struct cdp_message *m)
 		return cdp_evaluated_to(m, 2);
 	case STEP_NAVIGATE:
 		return cdp_text(m, "errorText") == NULL;
+	case STEP_DRAW:
+		return cdp_text(m, "data") != NULL;
 	default:
 		return false;
 	}

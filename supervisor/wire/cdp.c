@@ -225,6 +225,13 @@ int cdp_navigate(struct buf *out, int64_t id, const char *session, const char *u
 	return put_command(out, id, session, "Page.navigate", json_pack("{s:s}", "url", url));
 }
 
+int cdp_capture(struct buf *out, int64_t id, const char *session)
+{
+	return put_command(out, id, session, "Page.captureScreenshot",
+		json_pack("{s:s,s:{s:i,s:i,s:i,s:i,s:i}}", "format", "jpeg", "clip", "x", 0, "y", 0, "width", 1,
+			"height", 1, "scale", 1));
+}
+
 int cdp_close_browser(struct buf *out, int64_t id)
 {
 	return put_command(out, id, NULL, "Browser.close", NULL);

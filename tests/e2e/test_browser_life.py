@@ -196,6 +196,13 @@ def test_a_network_service_that_is_stopped_is_the_network(podvisor):
         assert chrome.state()["recycles_by_reason"] == {"network": 1}
 
 
+def test_a_gpu_process_that_is_stopped_is_the_gpu(podvisor):
+    with Chrome(podvisor) as chrome:
+        os.kill(chrome.of_type("gpu-process")[0], signal.SIGSTOP)
+        chrome.wait_generation(2)
+        assert chrome.state()["recycles_by_reason"] == {"gpu": 1}
+
+
 def test_a_gpu_process_that_ends_again_and_again_is_replaced(podvisor):
     with Chrome(podvisor) as chrome:
         chrome.pod.wait("a census", lambda: chrome.metric("processes", type="gpu"))

@@ -75,6 +75,9 @@ const char *probe_name(enum probe probe);
 enum rung { RUNG_BROWSER, RUNG_RENDERER, RUNG_NETWORK, RUNG_COUNT };
 const char *rung_name(enum rung rung);
 
+/* What a rung failed at: what it is named after, or what it needs besides. */
+enum rung_part { PART_NAMED, PART_PAGE, PART_GPU };
+
 /* What kinds of processes a Chrome has, with their names in metrics. */
 #define CHROME_TYPES(X)                \
 	X(CHROME_BROWSER, "browser")   \
@@ -181,7 +184,7 @@ struct event {
 		struct {
 			enum rung rung;
 			bool ok;
-			bool no_page; /* not ok: already a new page did nothing, whatever the rung */
+			enum rung_part part; /* not ok: what did not answer */
 			int64_t took_us;
 			int port;
 			bool own; /* BROWSER_PAGE_LOST: podvisor's scratch page, not a client's */

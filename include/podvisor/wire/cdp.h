@@ -80,6 +80,8 @@ int cdp_close_target(struct buf *out, int64_t id, const char *target);
 int cdp_evaluate(struct buf *out, int64_t id, const char *session, const char *expression);
 /* Answered when the navigation is committed; errorText says why it was not. */
 int cdp_navigate(struct buf *out, int64_t id, const char *session, const char *url);
+/* A picture of one pixel: what draws works. Answer: data. */
+int cdp_capture(struct buf *out, int64_t id, const char *session);
 int cdp_close_browser(struct buf *out, int64_t id);
 
 /* ---- the HTTP face of DevTools ---- */

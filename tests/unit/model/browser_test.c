@@ -310,6 +310,24 @@ static void doubt_is_settled_sooner_than_the_interval(void **state)
 	stage_strike(&s);
 }
 
+static void what_the_network_rung_failed_at_is_told_apart(void **state)
+{
+	(void)state;
+	static const enum browser_recycle causes[] = {
+		[PART_NAMED] = RECYCLE_NETWORK, [PART_PAGE] = RECYCLE_RENDERER, [PART_GPU] = RECYCLE_GPU};
+	for (int part = PART_NAMED; part <= PART_GPU; part++) {
+		struct stage s;
+		stage_set(&s);
+		becomes_ready(&s);
+		misses(&s, RUNG_NETWORK);
+		at(&s, lead(&s)->rungs[RUNG_NETWORK].due);
+		happens(&s, (struct event){.kind = EVENT_BROWSER_ANSWERED,
+				    .browser = {.rung = RUNG_NETWORK, .part = (enum rung_part)part}});
+		assert_int_equal(s.b.recycles[causes[part]], 1);
+		stage_strike(&s);
+	}
+}
+
 static void the_stop_ladder_has_three_steps(void **state)
 {
 	(void)state;
@@ -695,6 +713,7 @@ int main(void)
 		cmocka_unit_test(misses_in_between_are_forgiven),
 		cmocka_unit_test(a_silent_page_is_made_anew_before_the_browser_is_blamed),
 		cmocka_unit_test(doubt_is_settled_sooner_than_the_interval),
+		cmocka_unit_test(what_the_network_rung_failed_at_is_told_apart),
 		cmocka_unit_test(the_stop_ladder_has_three_steps),
 		cmocka_unit_test(a_hurried_stop_goes_straight_to_the_kill),
 		cmocka_unit_test(what_a_crashed_browser_leaves_is_killed_at_once),

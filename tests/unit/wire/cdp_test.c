@@ -241,6 +241,41 @@ static void hidden_targets_are_left_out_of_the_list(void **state)
 	buf_fini(&out);
 }
 
+static void new_pages_of_clients_are_told_from_own_ones_and_from_workers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool counts;
+	} cases[] = {
+		{"{\"method\":\"Target.targetCreated\",\"params\":{\"targetInfo\":{\"type\":\"page\","
+		 "\"browserContextId\":\"C\"}}}",
+			true},
+		{"{\"method\":\"Target.targetCreated\",\"params\":{\"targetInfo\":{\"type\":\"page\","
+		 "\"browserContextId\":\"OWN\"}}}",
+			false},
+		{"{\"method\":\"Target.targetCreated\",\"params\":{\"targetInfo\":{\"type\":\"worker\"}}}", false},
+		{"{\"method\":\"Target.targetCreated\",\"params\":{}}", false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cdp_message m;
+		assert_int_equal(cdp_parse(span_of(cases[i].text), &m), 0);
+		assert_int_equal(cdp_is_new_page(&m, "OWN"), cases[i].counts);
+		cdp_message_fini(&m);
+	}
+}
+
+static void one_pixel_is_asked_for(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, ROOMY);
+	assert_int_equal(cdp_capture(&out, 7, "S"), 0);
+	assert_non_null(strstr(out.data, "\"method\":\"Page.captureScreenshot\""));
+	assert_non_null(strstr(out.data, "\"width\":1,\"height\":1"));
+	buf_fini(&out);
+}
+
 static void every_occurrence_is_replaced(void **state)
 {
 	(void)state;
@@ -268,6 +303,8 @@ int main(void)
 		cmocka_unit_test(a_command_that_does_not_fit_leaves_nothing_behind),
 		cmocka_unit_test(the_version_document_names_the_virtual_browser),
 		cmocka_unit_test(hidden_targets_are_left_out_of_the_list),
+		cmocka_unit_test(new_pages_of_clients_are_told_from_own_ones_and_from_workers),
+		cmocka_unit_test(one_pixel_is_asked_for),
 		cmocka_unit_test(every_occurrence_is_replaced),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
