@@ -16,7 +16,8 @@ struct browser_probe;
 
 struct browser_probe_calls {
 	/* An attempt has ended; port is that of DevTools, 0 while unknown; failure is "" when it answered. */
-	void (*answered)(void *ctx, enum rung rung, int64_t took_us, int port, enum rung_part part, const char *failure);
+	void (*answered)(
+		void *ctx, enum rung rung, int64_t took_us, int port, enum rung_part part, const char *failure);
 	/* A page's renderer has gone; own: podvisor's scratch page. */
 	void (*page_lost)(void *ctx, bool own, const char *text);
 	/* Pages of clients, every now and then. */
