@@ -283,7 +283,8 @@ static void on_hit(struct generation *g, enum rung rung, const struct event *e, 
 {
 	struct generation_rung *r = &g->rungs[rung];
 	if (g->state != GENERATION_STARTING && r->misses)
-		tell(g, t, LOG_INFO, "health", "rung %s answers again after %d misses", rung_name(rung), r->misses);
+		tell(g, t, LOG_INFO, "health", "rung %s answers again after %d miss%s", rung_name(rung), r->misses,
+			r->misses == 1 ? "" : "es");
 	r->proven = true;
 	r->misses = 0;
 	if (e->browser.port > 0)
@@ -315,8 +316,8 @@ static void on_late_miss(struct generation *g, enum rung rung, const struct even
 			g->trouble);
 		r->due = t->now;
 	} else if (r->misses >= limit) {
-		generation_fault(
-			g, cause_of(rung, e), t, "rung %s missed %d times: %s", rung_name(rung), r->misses, g->trouble);
+		generation_fault(g, cause_of(rung, e), t, "rung %s missed %d time%s: %s", rung_name(rung), r->misses,
+			r->misses == 1 ? "" : "s", g->trouble);
 	}
 }
 

@@ -205,12 +205,12 @@ static void measure_browser(struct sim *s, uint32_t slot, uint64_t run)
 	struct run *r = &s->runs[run];
 	if (r->life != LIFE_RUNS || r->measure_at > s->now)
 		return;
-	r->measure_at = s->now + 5000;
+	r->measure_at = s->now + 25000; /* more seldom than it is: a life is about all of it */
 	e.census.memory_bytes = fault(s, 2) ? (int64_t)1900 << 20 : fault(s, 5) ? (int64_t)1300 << 20 : 300 << 20;
 	e.census.room_bytes = s->roomy || s->calm || chance(s, 50) ? -1 : 100 << 20;
 	e.census.gpu_exits = fault(s, 5);
 	e.census.zygotes_lost = fault(s, 1);
-	life_post(s, 5000 + a_while(s, 1000), e);
+	life_post(s, 25000 + a_while(s, 1000), e);
 }
 
 static void launch_browser(struct sim *s, const struct effect *e)
