@@ -270,6 +270,23 @@ int cdp_list_document(struct buf *out, struct span text, cdp_is_hidden is_hidden
 	return rc;
 }
 
+int cdp_list_append(struct buf *out, struct span text)
+{
+	text = span_trim(text);
+	if (text.len < 2 || text.at[0] != '[' || text.at[text.len - 1] != ']')
+		return -EBADMSG;
+	struct span items = span_trim((struct span){text.at + 1, text.len - 2});
+	if (!out->len)
+		return buf_put(out, text.at, text.len);
+	if (!items.len)
+		return 0;
+	out->len--; /* its bracket */
+	if (out->len > 1)
+		buf_putc(out, ',');
+	buf_put(out, items.at, items.len);
+	return buf_putc(out, ']');
+}
+
 int cdp_replace(struct buf *out, struct span text, const char *from, const char *to)
 {
 	size_t n = strlen(from);

@@ -94,6 +94,8 @@ int cdp_version_document(
 typedef bool (*cdp_is_hidden)(void *ctx, const char *target_id);
 /* The document of /json/list without hidden targets. -EBADMSG: the text is no JSON array. */
 int cdp_list_document(struct buf *out, struct span text, cdp_is_hidden is_hidden, void *ctx);
+/* Two lists become one: what is in text, which is an array, is put behind what out holds, which is one or nothing. */
+int cdp_list_append(struct buf *out, struct span text);
 /* Every occurrence of `from` becomes `to`. */
 int cdp_replace(struct buf *out, struct span text, const char *from, const char *to);
 

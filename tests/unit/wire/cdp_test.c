@@ -288,6 +288,24 @@ static void every_occurrence_is_replaced(void **state)
 	buf_fini(&out);
 }
 
+static void lists_of_pages_become_one(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, ROOMY);
+	assert_int_equal(cdp_list_append(&out, SPAN(" [ {\"id\":1} ] ")), 0);
+	assert_int_equal(cdp_list_append(&out, SPAN("[]")), 0);
+	assert_int_equal(cdp_list_append(&out, SPAN("[{\"id\":2},{}]")), 0);
+	assert_string_equal(buf_str(&out), "[ {\"id\":1} ,{\"id\":2},{}]");
+	assert_int_equal(cdp_list_append(&out, SPAN("[")), -EBADMSG);
+	assert_int_equal(cdp_list_append(&out, SPAN("{}")), -EBADMSG);
+	buf_clear(&out);
+	assert_int_equal(cdp_list_append(&out, SPAN("[]")), 0);
+	assert_int_equal(cdp_list_append(&out, SPAN("[7]")), 0);
+	assert_string_equal(buf_str(&out), "[7]");
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +324,7 @@ int main(void)
 		cmocka_unit_test(new_pages_of_clients_are_told_from_own_ones_and_from_workers),
 		cmocka_unit_test(one_pixel_is_asked_for),
 		cmocka_unit_test(every_occurrence_is_replaced),
+		cmocka_unit_test(lists_of_pages_become_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
