@@ -277,6 +277,13 @@ static void put_browser_sessions(struct scrape *c)
 		put_known(c, meter_of(c, b)->sessions, LABELS({"browser", b->config->name}));
 }
 
+static void put_browser_queue(struct scrape *c)
+{
+	const struct browser *b = c->browser;
+	if (meter_of(c, b))
+		put_known(c, meter_of(c, b)->queued, LABELS({"browser", b->config->name}));
+}
+
 static void put_browser_pages(struct scrape *c)
 {
 	const struct browser *b = c->browser;
@@ -628,6 +635,8 @@ static const struct family {
 	{"podvisor_browser_generation", GAUGE, NULL, BROWSER, "Number of the present Chrome, counted from 1.",
 		put_browser_generation},
 	{"podvisor_browser_sessions", GAUGE, NULL, BROWSER, "Sessions of clients.", put_browser_sessions},
+	{"podvisor_browser_queue", GAUGE, NULL, BROWSER, "Clients that wait for a session, or for a Chrome.",
+		put_browser_queue},
 	{"podvisor_browser_pages", GAUGE, NULL, BROWSER, "Pages, by whether a session is attached to them.",
 		put_browser_pages},
 	{"podvisor_browser_processes", GAUGE, NULL, BROWSER, "Processes of the browser, by type.",

@@ -169,4 +169,10 @@ static void on_sessions(void *ctx, uint64_t generation, int64_t sessions, int64_
 	}
 }
 
-const struct browser_endpoint_calls browser_facts_of_endpoint = {.counted = on_sessions};
+static void on_queued(void *ctx, int64_t n)
+{
+	const struct browser_instance *i = ctx;
+	browser_facts_meter(i->owner, i->slot)->queued = n;
+}
+
+const struct browser_endpoint_calls browser_facts_of_endpoint = {.counted = on_sessions, .queued = on_queued};

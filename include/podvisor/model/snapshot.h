@@ -61,7 +61,7 @@ struct usage_meter {
 
 /* Filled by runtime/browser. */
 struct browser_meter {
-	int64_t sessions, pages_attached, pages_detached; /* of all its generations, like all of these */
+	int64_t sessions, queued, pages_attached, pages_detached; /* of all its generations, like all of these */
 	bool sandboxed; /* each of them */
 	int64_t processes[CHROME_TYPE_COUNT], memory_bytes[CHROME_TYPE_COUNT];
 };

@@ -35,9 +35,11 @@ struct browser_backend {
 };
 
 struct browser_endpoint_calls {
-	/* The WebSockets to the browser itself (sessions) that a generation has, and has had since it was offered.
-	 * Told at each change, also inside the functions below; the last one after a withdraw says 0. */
+	/* The WebSockets (sessions) that a generation has, to the browser or to a page, and has had since it was
+	 * offered. Told at each change, also inside the functions below; the last one after a withdraw says 0. */
 	void (*counted)(void *ctx, uint64_t generation, int64_t sessions, int64_t served);
+	/* How many requests wait now. */
+	void (*queued)(void *ctx, int64_t n);
 };
 
 /* instance and name make the id that clients see: the same ones, the same id. *sessions is
