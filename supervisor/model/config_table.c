@@ -40,7 +40,7 @@ static const struct config_word words_phase[] = {{.word = "on-term"}, {.word = "
 static const struct config_word words_worker_log[] = {
 	{.word = "auto"}, {.word = "json"}, {.word = "text"}, {.word = "passthrough"}, {0}};
 static const struct config_word words_sandbox[] = {{.word = "auto"}, {.word = "on"}, {.word = "off"}, {0}};
-static const struct config_word words_client_close[] = {{.word = "detach", .planned = true}, {.word = "allow"}, {0}};
+static const struct config_word words_client_close[] = {{.word = "detach"}, {.word = "allow"}, {0}};
 static const struct config_word words_access_log[] = {{.word = "off"}, {.word = "errors"}, {.word = "all"}, {0}};
 static const struct config_word words_forwarded[] = {{.word = "append"}, {.word = "replace"}, {.word = "off"}, {0}};
 
@@ -538,7 +538,7 @@ static const struct config_key browser_keys[] = {
 	KEY("queue", NUMBER, config_browser, queue, "20", .max = MILLION, .text = "How many wait for one ..."),
 	KEY("queue_timeout", DURATION, config_browser, queue_timeout, "30s", .text = "... and how long; then 503."),
 	WITHIN("janitor", section_janitor, .planned = true, .text = "Which pages are closed."),
-	KEY("client_close", CHOICE, config_browser, client_close, "allow", .words = words_client_close,
+	KEY("client_close", CHOICE, config_browser, client_close, "detach", .words = words_client_close,
 		.text = "`detach`: a client's Browser.close ends its own session, not the Chrome of all; `allow`: it "
 			"does what it says."),
 	KEY("critical", BOOL, config_browser, critical, "false", .text = "The pod is not ready without it."),

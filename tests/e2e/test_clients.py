@@ -4,7 +4,6 @@ Two pods with the same backend (clients/backend) stand behind one address (tcp_s
 other messages with numbers all the time, and tell each one as a JSON line.
 """
 import collections
-import fcntl
 import json
 import os
 import pathlib
@@ -15,12 +14,11 @@ import subprocess
 
 import pytest
 
+import npm
 import podvisor as library
-import supervised
 from tcp_switch import Switch
 
 HERE = pathlib.Path(__file__).with_name("clients")
-BUILD = supervised.FIXTURES.parent
 CHROMIUM = "chromium-headless-shell"
 LAME_DUCK_S = 4 * library.SLOWER
 SOME = 20  # messages in each direction
@@ -49,20 +47,7 @@ pytestmark = [pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not 
 
 @pytest.fixture(scope="session")
 def modules():
-    """node_modules of the clients, as locked; made once for each build."""
-    place = BUILD / "clients"
-    place.mkdir(parents=True, exist_ok=True)
-    with open(place / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted, stamp = (HERE / "package-lock.json").read_text(), place / "installed"
-        if not stamp.exists() or stamp.read_text() != wanted:
-            for name in "package.json", "package-lock.json", ".npmrc":
-                shutil.copy(HERE / name, place)
-            done = subprocess.run(["npm", "ci", "--prefer-offline", "--loglevel=error"], cwd=place, capture_output=True,
-                                  text=True, timeout=300, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            stamp.write_text(wanted)
-    return place / "node_modules"
+    return npm.installed(HERE)
 
 
 class Client:

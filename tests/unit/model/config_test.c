@@ -283,7 +283,8 @@ static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 			"\"info\"?)"},
 		{5, 45, "browsers.chrome.listen",
 			"is open to other hosts (expected a loopback address, or a \"token\")"},
-		{5, 96, "browsers.chrome.client_close", "\"detach\" is not available in this version"},
+		{5, 96, "browsers.chrome.client_close",
+			"\"detatch\" is not known (expected one of \"detach\", \"allow\"; did you mean \"detach\"?)"},
 		{8, 25, "workers.api.command", "is empty (expected at least one string)"},
 		{8, 29, "workers.api.kind",
 			"makes a job, which needs a time to run (expected \"schedule\" or \"every\" beside it)"},
@@ -1113,7 +1114,7 @@ static void a_browser_has_the_defaults_of_the_contract(void **state)
 	assert_int_equal(b->queue_timeout, 30000);
 	assert_int_equal(b->janitor.idle, 600000);
 	assert_int_equal(b->janitor.spin, 60000);
-	assert_int_equal(b->client_close, BROWSER_CLOSE_ALLOW); /* detach is not available yet */
+	assert_int_equal(b->client_close, BROWSER_CLOSE_DETACH);
 	assert_false(b->critical);
 	config_release(c);
 }

@@ -1,0 +1,317 @@
+"""Clients of headless Chrome that are in use in the field, through podvisor's address: what is theirs ends with them,
+what is Chrome's stays, and who may not or is one too many is told so."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+
+import pytest
+
+import npm
+import podvisor as library
+
+HERE = pathlib.Path(__file__).with_name("browsers")
+CHROMES = [name for name in ("chromium-headless-shell", "chromium") if shutil.which(name)]
+
+pytestmark = [pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed")
+              for tool in ("node", "npm", "chromium-headless-shell")]
+
+# What the scripts below begin with: a plain client, for what no library lets one say.
+PLAIN = """
+const WebSocket = require('ws');
+const connect = (address, options) => new Promise((done, fail) => {
+    const ws = new WebSocket(address, options), waiting = new Map(), own = { ws, seen: [] };
+    let last = 0;
+    own.closed = new Promise(r => ws.on('close', (code, reason) => r([code, String(reason)])));
+    own.send = (method, params, sessionId) => own.raw(id => JSON.stringify({ id, method, params, sessionId }));
+    own.raw = text => new Promise(r => { const id = ++last; waiting.set(id, r); ws.send(text(id)); });
+    ws.on('message', m => { const a = JSON.parse(m); own.seen.push(a); waiting.get(a.id)?.(a); });
+    ws.on('open', () => done(own));
+    ws.on('unexpected-response', (q, a) => fail(new Error(`status ${a.statusCode} ${a.headers['retry-after'] ?? ''}`)));
+    ws.on('error', fail);
+});
+"""
+
+
+@pytest.fixture(scope="session")
+def modules():
+    return npm.installed(HERE)
+
+
+class Browser:
+    """A podvisor with one Chrome, and how clients use it."""
+
+    def __init__(self, start, modules, chrome="chromium-headless-shell", **keys):
+        self.port = library.free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.modules = modules
+        self.pod = start({
+            "instance": "e2e",
+            "volumes": {"disk": {"path": "DISK", "size": "1Gi", "mount": "any"}},
+            "browsers": {"chrome": {"executable": chrome, "listen": f"127.0.0.1:{self.port}", "volume": "disk", **keys}},
+        })
+        self.headers = {"Authorization": f"Bearer {keys['token']}"} if "token" in keys else {}
+        library.wait_until("Chrome answers", lambda: self.get("/json/version"), 60, self.pod.tail)
+
+    def get(self, path, method="GET", **headers):
+        request = urllib.request.Request(self.url + path, method=method, headers={**self.headers, **headers})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def refusal(self, path, method="GET", **headers):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(self.url + path, method=method, headers=headers), timeout=60)
+        return refused.value.code
+
+    @property
+    def endpoint(self):
+        return self.get("/json/version")["webSocketDebuggerUrl"]
+
+    def state(self):
+        return next(b for b in self.pod.status()["browsers"] if b["name"] == "chrome")
+
+    def pages(self):
+        return [p["url"] for p in self.get("/json/list") if p["type"] == "page"]
+
+    def metric(self, name):
+        found = re.findall(rf"^podvisor_browser_{re.escape(name)} (\S+)$", self.pod.get("/metrics").text, re.M)
+        return float(found[0])
+
+    def node(self, script, *words):
+        done = npm.run(self.modules, "const [url, endpoint, ...rest] = words;" + PLAIN + script, self.url,
+                       self.endpoint, *words)
+        assert done.returncode == 0, done.stderr + self.pod.tail()
+        return json.loads(done.stdout)
+
+    def wait(self, what, condition):
+        return library.wait_until(what, condition, 60, self.pod.tail)
+
+
+@pytest.fixture
+def browser(podvisor, modules):
+    # Not pytest's tmp_path: Chrome makes a Unix socket deep below it, whose path is at most 107 bytes long.
+    disks = []
+
+    def start(**keys):
+        disks.append(tempfile.mkdtemp(prefix="pv-"))
+
+        def podvisor_on_disk(config):
+            config["volumes"]["disk"]["path"] = disks[-1]
+            return podvisor(config)
+        return Browser(podvisor_on_disk, modules, **keys)
+
+    yield start
+    for disk in disks:
+        library.wait_until("its disk can be removed", lambda: not shutil.rmtree(disk, ignore_errors=True) and not os.path.exists(disk))
+
+
+CLOSERS = {
+    "puppeteer": """
+        const puppeteer = require('puppeteer-core');
+        const b = await puppeteer.connect({ browserURL: url });
+        await b.newPage().then(p => p.goto('data:text/html,mine'));
+        await (await b.createBrowserContext()).newPage().then(p => p.goto('data:text/html,apart'));
+        const gone = new Promise(r => b.on('disconnected', () => r(true)));
+        await b.close();
+        return await gone;""",
+    "playwright": """
+        const b = await require('playwright-core').chromium.connectOverCDP(url);
+        await b.contexts()[0].newPage().then(p => p.goto('data:text/html,mine'));
+        await (await b.newContext()).newPage().then(p => p.goto('data:text/html,apart'));
+        const cdp = await b.newBrowserCDPSession();
+        const gone = new Promise(r => b.on('disconnected', () => r(true)));
+        await cdp.send('Browser.close');
+        return await gone;""",
+    "chrome-remote-interface": """
+        const b = await require('chrome-remote-interface')({ target: endpoint });
+        await b.Target.createTarget({ url: 'data:text/html,mine' });
+        const { browserContextId } = await b.Target.createBrowserContext();
+        await b.Target.createTarget({ url: 'data:text/html,apart', browserContextId });
+        const gone = new Promise(r => b.on('disconnect', () => r(true)));
+        await b.Browser.close();
+        return await gone;""",
+}
+
+
+@pytest.mark.parametrize("chrome", CHROMES)
+@pytest.mark.parametrize("library_name", CLOSERS)
+def test_a_client_that_closes_the_browser_ends_its_own_session_only(browser, chrome, library_name):
+    one = browser(chrome=chrome)
+    before = one.state()
+    # The neighbour is there all the time: it sees the other one's pages come and go, and goes on.
+    got = one.node("""
+        const other = await connect(endpoint);
+        const { result: { targetId } } = await other.send('Target.createTarget', { url: 'data:text/html,other' });
+        const { result: { sessionId } } = await other.send('Target.attachToTarget', { targetId, flatten: true });
+        const ended = await (async () => { """ + CLOSERS[library_name] + """ })();
+        const sum = await other.send('Runtime.evaluate', { expression: '20 + 22' }, sessionId);
+        other.ws.close();
+        return [ended, sum.result.result.value];""")
+    assert got == [True, 42]
+    one.wait("its pages are closed", lambda: sorted(one.pages()) == ["about:blank", "data:text/html,other"])
+    assert (one.state()["generation"], one.state()["pid"]) == (before["generation"], before["pid"])
+    one.wait("no session is left", lambda: one.metric('sessions{browser="chrome"}') == 0)
+
+
+def test_a_close_is_answered_in_its_turn_and_followed_by_a_clean_end(browser):
+    got = browser().node("""
+        const c = await connect(endpoint);
+        const answers = await Promise.all([c.send('Browser.getVersion'), c.send('Browser.close'), c.closed]);
+        const flat = await connect(endpoint);
+        const { result: { targetId } } = await flat.send('Target.createTarget', { url: 'about:blank' });
+        const { result: { sessionId } } = await flat.send('Target.attachToTarget', { targetId, flatten: true });
+        const last = await Promise.all([flat.send('Browser.close', {}, sessionId), flat.closed]);
+        return [Boolean(answers[0].result.product), answers[1], answers[2][0], last[0].result, last[0].sessionId === sessionId];""")
+    assert got == [True, {"id": 2, "result": {}}, 1000, {}, True]
+
+
+@pytest.mark.parametrize("chrome", CHROMES)
+def test_no_spelling_of_a_command_that_ends_chrome_reaches_it(browser, chrome):
+    one = browser(chrome=chrome)
+    before = one.state()
+    got = one.node(r"""
+        const ways = {
+            crash: c => c.send('Browser.crash'),
+            gpu: c => c.send('Browser.crashGpuProcess'),
+            expose: c => c.send('Target.exposeDevToolsProtocol', { targetId: 'x' }),
+            hangs: async c => {
+                const { result: { targetId } } = await c.send('Target.createTarget', { url: 'about:blank' });
+                const { result: { sessionId } } = await c.send('Target.attachToTarget', { targetId, flatten: true });
+                return c.send('Page.navigate', { url: 'chrome://uithreadhang', transitionType: 'address_bar' }, sessionId);
+            },
+            create: c => c.send('Target.createTarget', { url: 'chrome://inducebrowsercrashforrealz' }),
+            escapes: c => c.raw(id => `{"id":${id},"m\\u0065thod":"Browser\\u002ecrash"}`),
+            comments: c => c.raw(id => ` {/*"*/ "id":${id} , "params" : {} ,"method"//"x"\n: "Browser.crash" } `),
+            twice: c => c.raw(id => `{"id":${id},"method":"Browser.getVersion","method":"Browser.crash"}`),
+            fragments: c => c.raw(id => ({ id })) && null,
+            carried: async c => {
+                const { result: { sessionId } } = await c.send('Target.attachToBrowserTarget');
+                return c.send('Target.sendMessageToTarget', { sessionId, message: '{"id":1,"method":"Browser.crash"}' });
+            },
+            flat: async c => {
+                const { result: { targetId } } = await c.send('Target.createTarget', { url: 'about:blank' });
+                const { result: { sessionId } } = await c.send('Target.attachToTarget', { targetId, flatten: true });
+                const navigated = await c.send('Page.navigate', { url: 'chrome://quit' }, sessionId);
+                if (!navigated.error) return navigated;
+                return c.send('Browser.crash', {}, sessionId);
+            },
+        };
+        delete ways.fragments;
+        const c = await connect(endpoint), got = {};
+        for (const [name, way] of Object.entries(ways)) got[name] = (await way(c)).error?.message ?? 'done';
+        // Fragmented by hand, behind a message that is too long to be held.
+        const cut = text => { for (let i = 0; i < text.length; i++) c.ws.send(text[i], { fin: i === text.length - 1 }); };
+        cut('{"id":1000,"method":"Browser.crash"}');
+        while (!c.seen.some(a => a.id === 1000)) await new Promise(r => c.ws.once('message', r));
+        got.fragments = c.seen.find(a => a.id === 1000).error?.message ?? 'done';
+        c.ws.send(`{"id":1001,"params":{"x":"${'x'.repeat(1 << 20)}"},"method":"Browser.close"}`);
+        got.long = (await c.closed)[1];
+        const page = await connect((await (await fetch(`${url}/json/new`, { method: 'PUT' })).json()).webSocketDebuggerUrl);
+        got.page = (await page.send('Browser.crash')).error?.message ?? 'done';
+        got.close = (await Promise.all([page.send('Browser.close'), page.closed]))[0];
+        return got;""")
+    assert one.refusal("/json/new?chrome://inducebrowsercrashforrealz", method="PUT") == 403
+    assert got.pop("close") == {"id": 2, "result": {}}
+    assert "can end the Chrome of all" in got.pop("long")
+    assert all("can end the Chrome of all (client_close)" in told for told in got.values()), got
+    assert (one.state()["generation"], one.state()["pid"]) == (before["generation"], before["pid"])
+
+
+def test_what_is_allowed_is_passed_on(browser):
+    one = browser(client_close="allow")
+    assert one.state()["generation"] == 1
+    one.node("const c = await connect(endpoint); c.send('Browser.close'); await c.closed;")
+    one.wait("another Chrome", lambda: one.state()["generation"] == 2 and one.state()["state"] == "ready")
+
+
+def test_big_things_come_through_whole(browser):
+    got = browser().node("""
+        const b = await require('puppeteer-core').connect({ browserURL: url });
+        const p = await b.newPage();
+        const text = 'ä"\\\\\\n'.repeat(400000);
+        const back = await p.evaluate(t => t, text);
+        await p.setViewport({ width: 3000, height: 3000 });
+        await p.evaluate(() => { const c = document.createElement('canvas'); c.width = c.height = 3000;
+            document.body.append(c); const x = c.getContext('2d'), d = x.createImageData(3000, 3000);
+            for (let i = 0; i < d.data.length; i += 65536) crypto.getRandomValues(d.data.subarray(i, i + 65536));
+            for (let i = 3; i < d.data.length; i += 4) d.data[i] = 255;
+            x.putImageData(d, 0, 0); });
+        const shot = await p.screenshot();
+        await b.close();
+        return [back === text, shot.length > 20e6];""")
+    assert got == [True, True]
+
+
+def test_one_too_many_is_refused_and_may_come_again(browser):
+    one = browser(max_sessions=2, queue=2)
+    got = one.node("""
+        const first = [await connect(endpoint), await connect(endpoint)];
+        const waiting = [1, 2].map(() => connect(endpoint));
+        const queued = async () => /browser_queue\\{[^}]*\\} 2\\n/.test(await (await fetch(rest[0])).text());
+        while (!await queued()) ;
+        const refused = await connect(endpoint).then(() => 'taken', e => e.message);
+        first.forEach(c => c.ws.close());
+        const later = await Promise.all(waiting);
+        const works = await Promise.all(later.map(c => c.send('Browser.getVersion')));
+        later.forEach(c => c.ws.close());
+        return [refused, works.every(a => a.result.product)];""", f"http://127.0.0.1:{one.pod.port}/metrics")
+    assert got == ["status 503 2", True]
+    one.wait("nobody waits", lambda: one.metric('queue{browser="chrome"}') == 0)
+
+
+def test_a_page_of_another_origin_is_refused(browser):
+    one = browser(allow_origins=["https://ours.example"])
+    assert one.refusal("/json/version", Origin="https://evil.example") == 403
+    assert one.get("/json/version", Origin="https://ours.example")
+    got = one.node("""
+        const at = origin => connect(endpoint, { origin }).then(c => (c.ws.close(), 'taken'), e => e.message);
+        return [await at('https://evil.example'), await at(url), await at('null'), await at('https://ours.example')];""")
+    assert got == ["status 403 ", "status 403 ", "status 403 ", "taken"]
+
+
+def test_a_token_is_asked_for_and_told_to_nobody(browser):
+    one = browser(token="hush-hush-hush")
+    assert one.refusal("/json/version") == 401
+    assert one.refusal("/json/version?token=hush-hush-hus") == 401
+    got = one.node("""
+        const headers = { Authorization: 'Bearer hush-hush-hush' };
+        const b = await require('puppeteer-core').connect({ browserWSEndpoint: endpoint, headers });
+        const p = await b.newPage();
+        const sum = await p.evaluate('1 + 1');
+        await b.close();
+        await (await require('playwright-core').chromium.connectOverCDP(url, { headers })).close();
+        for (const query of ['', '?token=hush-hush'])
+            await connect(endpoint + query).then(() => { throw new Error('taken'); }, () => {});
+        const named = await (await fetch(`${url}/json/version?token=hush-hush-hush`)).json();
+        const again = await require('puppeteer-core').connect({ browserWSEndpoint: named.webSocketDebuggerUrl });
+        await again.disconnect();
+        return sum;""")
+    assert got == 2
+    seen = one.pod.log_file.read_text() + one.pod.errors_file.read_text() + json.dumps(one.pod.status())
+    assert "hush-hush-hush" not in seen + one.pod.get("/metrics").text + json.dumps(one.pod.events())
+
+
+def test_a_name_as_host_works_and_stands_in_the_addresses(browser):
+    one = browser()
+    named = one.get("/json/version", Host="chrome.default.svc.cluster.local:9222")["webSocketDebuggerUrl"]
+    assert named.startswith("ws://chrome.default.svc.cluster.local:9222/devtools/browser/")
+    assert all(p["webSocketDebuggerUrl"].startswith("ws://chrome:9222/devtools/page/")
+               for p in one.get("/json/list", Host="chrome:9222"))
+    got = one.node("""
+        const c = await connect(endpoint, { headers: { Host: 'chrome:9222' } });
+        return (await c.send('Browser.getVersion')).result.product;""")
+    assert "Chrome" in got
+
+
+def test_pages_are_had_by_plain_http(browser):
+    one = browser()
+    made = one.get("/json/new?data:text/html,made", method="PUT")
+    assert "data:text/html,made" in one.pages()
+    urllib.request.urlopen(f"{one.url}/json/activate/{made['id']}", timeout=30).close()
+    urllib.request.urlopen(f"{one.url}/json/close/{made['id']}", timeout=30).close()
+    one.wait("it is closed", lambda: "data:text/html,made" not in one.pages())
+    assert one.refusal(f"/json/close/{made['id']}") == 404
