@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -315,3 +316,119 @@ def test_pages_are_had_by_plain_http(browser):
     urllib.request.urlopen(f"{one.url}/json/close/{made['id']}", timeout=30).close()
     one.wait("it is closed", lambda: "data:text/html,made" not in one.pages())
     assert one.refusal(f"/json/close/{made['id']}") == 404
+
+
+class Load:
+    """Clients that connect, open a page, read it, close, for as long as the load is on."""
+
+    def __init__(self, one, modules, directory, libraries):
+        self.out = {f"{name}-{i}": directory / f"{name}-{i}" for i, name in enumerate(libraries)}
+        self.processes = {}
+        for key, out in self.out.items():
+            with open(out, "wb") as to:
+                self.processes[key] = subprocess.Popen(
+                    ["node", str(HERE / "load.js"), one.url, one.endpoint, key.partition("-")[0]], stdin=subprocess.PIPE,
+                    stdout=to, stderr=subprocess.STDOUT, env={**os.environ, "NODE_PATH": str(modules)})
+
+    def rounds(self, key):
+        lines = self.out[key].read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def least(self):
+        return min(len(self.rounds(key)) for key in self.out)
+
+    def broken(self):
+        return [(key, fact) for key in self.out for fact in self.rounds(key) if "error" in fact]
+
+    def end(self):
+        for process in self.processes.values():
+            process.stdin.close()
+        for process in self.processes.values():
+            assert process.wait(120 * library.SLOWER) == 0
+
+    def kill(self):
+        for process in self.processes.values():
+            process.kill()
+
+
+@pytest.fixture
+def load(modules, tmp_path):
+    started = []
+
+    def start(one, *libraries):
+        started.append(Load(one, modules, tmp_path, libraries))
+        return started[-1]
+    yield start
+    for one in started:
+        one.kill()
+
+
+LIBRARIES = ["puppeteer", "playwright"]
+SWAPS = 20
+
+
+def test_twenty_swaps_under_load_break_nothing(browser, load):
+    one = browser(drain="60s", recycle={"sessions": 8, "per_hour": 60})
+    endpoint = one.endpoint
+    on = load(one, *LIBRARIES)
+
+    def swapped():
+        assert not on.broken(), on.broken()
+        return one.state()["recycles_by_reason"].get("sessions", 0) >= SWAPS
+    library.wait_until(f"{SWAPS} swaps", swapped, 540, one.pod.tail)
+    on.end()
+    assert not on.broken(), on.broken()
+    assert on.least() >= SWAPS
+    told = one.state()
+    assert told["recycles"] == told["recycles_by_reason"]["sessions"], told
+    assert one.endpoint == endpoint
+    rounds = sorted(fact["ms"] for key in on.out for fact in on.rounds(key))
+    print(json.dumps({"swaps": told["recycles"], "rounds": len(rounds), "median_ms": rounds[len(rounds) // 2],
+                      "longest_ms": rounds[-1]}))
+
+
+def test_a_session_goes_on_where_it_began_while_chrome_is_replaced(browser):
+    one = browser(drain="60s", recycle={"sessions": 3, "per_hour": 60})
+    got = one.node("""
+        const old = await connect(endpoint), product = async c => (await c.send('Browser.getVersion')).result.product;
+        const { result: { targetId } } = await old.send('Target.createTarget', { url: 'data:text/html,mine' });
+        const { result: { sessionId } } = await old.send('Target.attachToTarget', { targetId, flatten: true });
+        await old.send('Runtime.evaluate', { expression: 'x = 41' }, sessionId);
+        const generation = async () => Number(/browser_generation\\{[^}]*\\} (\\d+)\\n/.exec(await (await fetch(rest[0])).text())[1]);
+        const before = await generation();
+        while (await generation() === before) { const c = await connect(endpoint); await product(c); c.ws.close(); await c.closed; }
+        for (;;) { /* sessions go to the new one from the moment that it is ready */
+            const c = await connect(endpoint);
+            const pages = (await c.send('Target.getTargets')).result.targetInfos.map(t => t.targetId);
+            c.ws.close();
+            await c.closed;
+            if (!pages.includes(targetId)) break;
+        }
+        const x = await old.send('Runtime.evaluate', { expression: 'x + 1' }, sessionId);
+        const all = (await (await fetch(`${url}/json/list`)).json()).map(p => p.id);
+        const page = await connect(`${endpoint.replace(/browser.*/, 'page/')}${targetId}`);
+        const there = await page.send('Runtime.evaluate', { expression: 'x' });
+        page.ws.close();
+        old.ws.close();
+        return [x.result.result.value, all.includes(targetId), there.result.result.value];""",
+                   f"http://127.0.0.1:{one.pod.port}/metrics")
+    assert got == [42, True, 41]
+
+
+def test_a_chrome_that_never_gets_ready_leaves_the_old_one_serving(browser, load, tmp_path):
+    broken, script = tmp_path / "broken", tmp_path / "headless-shell"
+    script.write_text(f"#!/bin/sh\n[ -e {broken} ] && exec sleep 1000\nexec chromium-headless-shell \"$@\"\n")
+    script.chmod(0o755)
+    one = browser(chrome=str(script), start_timeout="15s", recycle={"sessions": 8, "per_hour": 60})
+    generation = one.state()["generation"]
+    broken.touch()
+    on = load(one, *LIBRARIES)
+    one.wait("one that did not get ready", lambda: one.state()["recycles_by_reason"].get("start", 0) >= 1)
+    rounds = on.least()
+    one.wait("more rounds", lambda: on.least() >= rounds + 3)
+    assert not on.broken(), on.broken()
+    assert one.state()["state"] == "ready" and one.state()["generations"][-1]["number"] == generation
+    broken.unlink()
+    library.wait_until("the next one", lambda: one.state()["recycles_by_reason"].get("sessions", 0) >= 1, 120, one.pod.tail)
+    on.end()
+    assert not on.broken(), on.broken()
