@@ -102,8 +102,8 @@ void front_refuse(struct front_client *c, int status, const char *fmt, ...) PRIN
 void front_count_session(struct front_client *c, bool begins);
 /* It is one that Chrome has taken. */
 void front_count_served(struct front_client *c);
-/* It waits, at most so long for all its waits together, or is refused. */
-void front_hold(struct front_client *c, ms_t at_most);
+/* It waits, at most queue_timeout for all its waits together, or is refused. */
+void front_hold(struct front_client *c);
 /* The Chrome that was to answer went away: the next one may. */
 void front_hold_again(struct front_client *c);
 /* Each that waits is looked at once, in the order they came; who cannot go on stays. */

@@ -157,13 +157,13 @@ static void refuse_held(struct front_client *c)
 				       : "no Chrome is ready");
 }
 
-void front_hold(struct front_client *c, ms_t at_most)
+void front_hold(struct front_client *c)
 {
 	struct browser_endpoint *e = c->endpoint;
 	if (c->phase == FRONT_HELD)
 		return; /* its time goes on */
 	if (!c->hold_until)
-		c->hold_until = clock_after(front_now(e), at_most);
+		c->hold_until = clock_after(front_now(e), e->config->queue_timeout);
 	if (clock_due(c->hold_until, front_now(e))) {
 		refuse_held(c);
 		return;
@@ -184,7 +184,7 @@ void front_hold_again(struct front_client *c)
 	buf_fini(&c->list);
 	if (number > c->failed)
 		c->failed = number;
-	front_hold(c, BROWSER_HOLD_MS);
+	front_hold(c);
 }
 
 void front_resume_held(struct browser_endpoint *e)

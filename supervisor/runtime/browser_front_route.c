@@ -91,7 +91,7 @@ static void ask_or_hold(struct front_client *c, struct front_generation *g)
 	if (g && g->number != c->failed)
 		front_ask(c, g);
 	else
-		front_hold(c, BROWSER_HOLD_MS);
+		front_hold(c);
 }
 
 /* Which of them has the page is known to themselves only. */
@@ -162,7 +162,7 @@ static void route_browser(struct front_client *c, struct span id)
 	if (!find_browser(c->endpoint, id, &g))
 		front_refuse(c, 404, "no such browser: it may have been replaced; ask /json/version for its address");
 	else if (g && is_full(c->endpoint))
-		front_hold(c, c->endpoint->config->queue_timeout);
+		front_hold(c);
 	else
 		ask_or_hold(c, g);
 }
@@ -180,7 +180,7 @@ static void route_websocket(struct front_client *c, struct span path)
 	if (begins_with(path, browser))
 		route_browser(c, (struct span){path.at + n, path.len - n});
 	else if (newest(e) && is_full(e))
-		front_hold(c, e->config->queue_timeout);
+		front_hold(c);
 	else
 		search(c);
 }
@@ -214,7 +214,7 @@ static void route_document(struct front_client *c, struct span path)
 	else if (e->current)
 		answer_version(c);
 	else
-		front_hold(c, BROWSER_HOLD_MS);
+		front_hold(c);
 }
 
 static bool has_body(const struct http1_head *head)

@@ -102,7 +102,7 @@ static int raise_bench(void **state)
 	b->config = config_parse(text, strlen(text), &nothing, &report);
 	if (!b->config)
 		fail_msg("%s: %s", report.items[0].path, report.items[0].text);
-	b->config->browsers[0].queue_timeout = 300;
+	b->config->browsers[0].queue_timeout = 2000;
 	assert_int_equal(loop_init(&b->loop, on_turn, b, NULL), 0);
 	uv_prepare_init(&b->loop.uv, &b->prepare);
 	uv_timer_init(&b->loop.uv, &b->patience);

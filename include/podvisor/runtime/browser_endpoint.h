@@ -17,8 +17,6 @@
 #include "podvisor/model/config.h"
 #include "podvisor/wire/cdp.h"
 
-/* How long a request waits for a Chrome. */
-#define BROWSER_HOLD_MS 10000
 /* A page of podvisor's own, for the rung that asks whether Chrome reaches the network. */
 #define BROWSER_HEALTH_PATH "/podvisor-health"
 
