@@ -329,6 +329,14 @@ static void put_browser_recycles(struct scrape *c)
 				{"reason", browser_recycle_name((enum browser_recycle)i)}));
 }
 
+static void put_browser_tidied(struct scrape *c)
+{
+	const struct browser *b = c->browser;
+	for (int i = 0; i < TIDIED_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)b->tidied[i],
+			LABELS({"browser", b->config->name}, {"what", browser_tidied_name((enum browser_tidied)i)}));
+}
+
 static void put_browser_checks(struct scrape *c)
 {
 	const struct browser *b = c->browser;
@@ -647,6 +655,8 @@ static const struct family {
 		put_browser_sandboxed},
 	{"podvisor_browser_recycles", COUNTER, NULL, BROWSER, "Replacements of Chrome, by reason.",
 		put_browser_recycles},
+	{"podvisor_browser_janitor_closed", COUNTER, NULL, BROWSER, "What clients left behind and the janitor closed.",
+		put_browser_tidied},
 	{"podvisor_browser_check_seconds", HISTOGRAM, "seconds", BROWSER,
 		"Time until a check answered, by rung of the ladder.", put_browser_checks},
 	{"podvisor_browser_kill_seconds", HISTOGRAM, "seconds", BROWSER,

@@ -338,6 +338,8 @@ static void apply_to(struct browser *b, struct generation *g, const struct event
 	struct generation was = *g;
 	if (e->kind == EVENT_BROWSER_ANSWERED && e->browser.rung < RUNG_COUNT)
 		histogram_add(&b->check_seconds[e->browser.rung], (double)e->browser.took_us / 1e6);
+	if (e->kind == EVENT_BROWSER_TIDIED && e->tidied < TIDIED_COUNT)
+		b->tidied[e->tidied]++;
 	if (e->kind == EVENT_BROWSER_MEASURED)
 		b->room.memory_free_bytes = e->census.room_bytes;
 	generation_apply(g, e, t);

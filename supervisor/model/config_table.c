@@ -536,8 +536,9 @@ static const struct config_key browser_keys[] = {
 	KEY("max_sessions", NUMBER, config_browser, max_sessions, "10", .min = 1, .max = MILLION,
 		.text = "Sessions at a time."),
 	KEY("queue", NUMBER, config_browser, queue, "20", .max = MILLION, .text = "How many wait for one ..."),
-	KEY("queue_timeout", DURATION, config_browser, queue_timeout, "30s", .text = "... and how long, for one or for a Chrome; then 503."),
-	WITHIN("janitor", section_janitor, .planned = true, .text = "Which pages are closed."),
+	KEY("queue_timeout", DURATION, config_browser, queue_timeout, "30s",
+		.text = "... and how long, for one or for a Chrome; then 503."),
+	WITHIN("janitor", section_janitor, .text = "Which pages are closed."),
 	KEY("client_close", CHOICE, config_browser, client_close, "detach", .words = words_client_close,
 		.text = "`detach`: a client's Browser.close ends its own session, not the Chrome of all; `allow`: it "
 			"does what it says."),

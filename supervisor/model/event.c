@@ -55,6 +55,16 @@ const char *rung_name(enum rung rung)
 	return rung < RUNG_COUNT ? rung_names[rung] : "unknown";
 }
 
+const char *browser_tidied_name(enum browser_tidied what)
+{
+	static const char *const names[TIDIED_COUNT] = {
+#define TIDIED_NAME(id, name) [id] = name,
+		BROWSER_TIDIES(TIDIED_NAME)
+#undef TIDIED_NAME
+	};
+	return what < TIDIED_COUNT ? names[what] : "unknown";
+}
+
 const char *chrome_type_name(enum chrome_type type)
 {
 	return type < CHROME_TYPE_COUNT ? chrome_names[type] : "unknown";

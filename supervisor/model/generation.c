@@ -378,6 +378,9 @@ void generation_apply(struct generation *g, const struct event *e, struct turn *
 	case EVENT_BROWSER_PAGE_LOST:
 		on_page_lost(g, e, t);
 		break;
+	case EVENT_BROWSER_TIDIED:
+		tell(g, t, LOG_INFO, "janitor", "%s", e->text);
+		break;
 	case EVENT_BROWSER_SESSIONS:
 		recycle_facts_take(&g->facts, e, t->now);
 		break;

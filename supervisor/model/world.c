@@ -254,6 +254,7 @@ void world_apply(struct world *w, const struct event *told, ms_t now)
 		[EVENT_BROWSER_PAGE_LOST] = apply_to_browser,
 		[EVENT_BROWSER_SESSIONS] = apply_to_browser,
 		[EVENT_BROWSER_MEASURED] = apply_to_browser,
+		[EVENT_BROWSER_TIDIED] = apply_to_browser,
 		[EVENT_BROWSER_EXITED] = apply_to_browser,
 		[EVENT_BROWSER_GONE] = apply_to_browser,
 		[EVENT_BROWSER_CLEANED] = apply_to_browser,

@@ -186,6 +186,17 @@ void browser_endpoint_withdraw(struct browser_endpoint *e, uint64_t generation)
 	front_resume_held(e);
 }
 
+ms_t browser_endpoint_oldest(const struct browser_endpoint *e, uint64_t generation)
+{
+	ms_t oldest = CLOCK_NEVER;
+	LIST_EACH (at, (struct list *)&e->clients) {
+		const struct front_client *c = LIST_ENTRY(at, struct front_client, node);
+		if (c->phase == FRONT_TUNNEL && c->generation->number == generation)
+			oldest = clock_earlier(oldest, c->began);
+	}
+	return oldest == CLOCK_NEVER ? 0 : oldest;
+}
+
 static void free_all(struct list *clients)
 {
 	LIST_EACH (at, clients)

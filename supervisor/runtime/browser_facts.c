@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "browsers_internal.h"
+#include "podvisor/io/ancestry.h"
 
 void browser_facts_post(const struct browser_run *r, struct event *e)
 {
@@ -155,8 +156,45 @@ static void on_counted(void *ctx, int64_t attached, int64_t detached)
 	browser_facts_sum(r->instance);
 }
 
-const struct browser_probe_calls browser_facts_of_probe = {
-	.answered = on_answered, .page_lost = on_page_lost, .counted = on_counted};
+static void on_crashed(void *ctx, const char *target)
+{
+	browser_janitor_crashed(((struct browser_run *)ctx)->janitor, target);
+}
+
+static void on_replied(void *ctx, const struct cdp_message *m)
+{
+	browser_janitor_replied(((struct browser_run *)ctx)->janitor, m);
+}
+
+const struct browser_probe_calls browser_facts_of_probe = {.answered = on_answered,
+	.page_lost = on_page_lost,
+	.counted = on_counted,
+	.crashed = on_crashed,
+	.replied = on_replied};
+
+/* ---- what the janitor asks and tells ---- */
+
+static ms_t oldest_session(void *ctx)
+{
+	const struct browser_run *r = ctx;
+	return browser_endpoint_oldest(r->instance->endpoint, r->generation);
+}
+
+static bool is_ours(void *ctx, pid_t pid)
+{
+	struct browser_run *r = ctx;
+	return ancestry_of(pid, process_shim_pid(&r->process)) == ANCESTRY_YES;
+}
+
+static void on_tidied(void *ctx, enum browser_tidied what, const char *text)
+{
+	struct event e = {.kind = EVENT_BROWSER_TIDIED, .tidied = what};
+	snprintf(e.text, sizeof(e.text), "%s", text);
+	browser_facts_post(ctx, &e);
+}
+
+const struct browser_janitor_calls browser_facts_of_janitor = {
+	.oldest_session = oldest_session, .is_ours = is_ours, .tidied = on_tidied};
 
 static void on_sessions(void *ctx, uint64_t generation, int64_t sessions, int64_t served)
 {

@@ -60,6 +60,7 @@ struct front_client {
 	bool websocket, session; /* session: counted as one */
 	bool searches; /* it goes on to an older generation when this one does not know the page */
 	struct deadline deadline; /* of the phase; none for a tunnel */
+	ms_t began; /* the tunnel */
 	ms_t hold_until; /* one for all its holds; 0: it was never held */
 	uint64_t failed; /* the generation that it found broken; 0: none */
 	struct buf in; /* the request's head, and what came behind it */

@@ -350,6 +350,7 @@ void front_begin_session(struct front_client *c, size_t request_bytes, size_t an
 	front_clear_deadline(c);
 	front_set_phase(c, FRONT_TUNNEL);
 	front_count_served(c);
+	c->began = loop_now();
 	stream_give(c->down, &down_ops, c);
 	stream_give(c->up, &up_ops, c);
 	if (give_to_client(c, (struct span){out.data, answer_bytes}) &&

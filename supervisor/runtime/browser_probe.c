@@ -384,7 +384,7 @@ static void on_reply(struct attempt *a, const struct cdp_message *m)
 	finish(a, "%s: %s", step_names[a->step], text);
 }
 
-static void close_late_page(struct browser_probe *p, const struct cdp_message *m)
+static bool close_late_page(struct browser_probe *p, const struct cdp_message *m)
 {
 	for (int i = 0; i < ABANDONED; i++)
 		if (p->abandoned[i] == m->id && m->id) {
@@ -392,7 +392,9 @@ static void close_late_page(struct browser_probe *p, const struct cdp_message *m
 			p->abandoned[i] = 0;
 			if (copy_id(page.target, cdp_text(m, "targetId")))
 				drop_page(p, &page);
+			return true;
 		}
+	return false;
 }
 
 static void count_pages(struct browser_probe *p, const struct cdp_message *m)
@@ -412,8 +414,8 @@ static void dispatch_reply(struct browser_probe *p, const struct cdp_message *m)
 		}
 	if (m->id == p->counting)
 		count_pages(p, m);
-	else
-		close_late_page(p, m);
+	else if (!close_late_page(p, m) && p->calls->replied)
+		p->calls->replied(p->ctx, m);
 }
 
 static struct attempt *owner_of(struct browser_probe *p, const char *target)
@@ -441,6 +443,8 @@ static void on_target_crashed(struct browser_probe *p, const struct cdp_message 
 			finish(a, "%s", text);
 	}
 	p->calls->page_lost(p->ctx, a && a->rung == RUNG_RENDERER, text);
+	if (!a && p->calls->crashed)
+		p->calls->crashed(p->ctx, target);
 }
 
 /* A client may close even our page, or the session of it. */
@@ -560,6 +564,17 @@ void browser_probe_free(struct browser_probe *p)
 void browser_probe_count(struct browser_probe *p)
 {
 	p->counting = SEND(p, cdp_get_targets(&p->out, p->last_id));
+}
+
+int64_t browser_probe_send(
+	struct browser_probe *p, int (*write)(struct buf *out, int64_t id, const void *what), const void *what)
+{
+	return SEND(p, write(&p->out, p->last_id, what));
+}
+
+const char *browser_probe_context(const struct browser_probe *p)
+{
+	return p->context[0] ? p->context : NULL;
 }
 
 int64_t browser_probe_opened(const struct browser_probe *p)

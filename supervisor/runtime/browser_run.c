@@ -33,7 +33,9 @@ struct browser_run *browser_run_new(struct browsers *b, const struct effect *e)
 void browser_run_drop_ports(struct browser_run *r)
 {
 	browser_census_free(r->census);
+	browser_janitor_free(r->janitor);
 	r->census = NULL;
+	r->janitor = NULL;
 	browser_probe_free(r->probe);
 	browser_output_close(r->output);
 	r->probe = NULL;

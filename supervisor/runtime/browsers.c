@@ -74,6 +74,10 @@ static void serve(struct browser_run *r)
 	r->opened_before = browser_probe_opened(r->probe);
 	if (r->census)
 		browser_census_trust(r->census);
+	/* Without it pages stay, and Chrome works on. */
+	if (!r->janitor && browser_janitor_new(&r->janitor, r->owner->context->loop, r->probe, r->config->janitor.idle,
+				   r->config->janitor.spin, &browser_facts_of_janitor, r, NULL) < 0)
+		r->janitor = NULL;
 	browser_endpoint_offer(r->instance->endpoint, &backend);
 }
 

@@ -15,6 +15,7 @@
 #include "podvisor/io/remove_tree.h"
 #include "podvisor/runtime/browser_census.h"
 #include "podvisor/runtime/browser_endpoint.h"
+#include "podvisor/runtime/browser_janitor.h"
 #include "podvisor/runtime/browser_launch.h"
 #include "podvisor/runtime/browser_output.h"
 #include "podvisor/runtime/browser_probe.h"
@@ -47,6 +48,7 @@ struct browser_run {
 	struct browser_probe *probe;
 	struct browser_output *output;
 	struct browser_census *census;
+	struct browser_janitor *janitor; /* from the moment that it serves */
 	struct chrome_tree tree; /* as of the last look */
 	int64_t pages_attached, pages_detached, opened_before; /* before: by the proof */
 	bool in_thread, aborted, spawned, ended, served;
@@ -97,6 +99,7 @@ struct browser_meter *browser_facts_meter(const struct browsers *b, uint32_t slo
 void browser_facts_sum(const struct browser_instance *i);
 extern const struct browser_probe_calls browser_facts_of_probe;
 extern const struct browser_endpoint_calls browser_facts_of_endpoint;
+extern const struct browser_janitor_calls browser_facts_of_janitor;
 void browser_facts_on_started(void *ctx, struct process *p, pid_t pid);
 void browser_facts_on_exited(void *ctx, struct process *p, const struct process_exit *end);
 void browser_facts_on_gone(void *ctx, struct process *p, int killed);

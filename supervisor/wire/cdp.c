@@ -125,6 +125,62 @@ bool cdp_read_version(const struct cdp_message *m, struct cdp_version *out)
 	return true;
 }
 
+static const char *text_or_empty(const json_t *object, const char *key)
+{
+	const char *text = text_of(object, key);
+	return text ? text : "";
+}
+
+size_t cdp_read_targets(const struct cdp_message *m, struct cdp_target *out, size_t max)
+{
+	const json_t *list = json_object_get(m->body, "targetInfos");
+	size_t n = json_array_size(list) < max ? json_array_size(list) : max;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *t = json_array_get(list, i);
+		out[i] = (struct cdp_target){.id = text_or_empty(t, "targetId"),
+			.type = text_or_empty(t, "type"),
+			.context = text_or_empty(t, "browserContextId"),
+			.url = text_or_empty(t, "url"),
+			.attached = json_is_true(json_object_get(t, "attached"))};
+	}
+	return n;
+}
+
+size_t cdp_read_contexts(const struct cdp_message *m, const char **out, size_t max)
+{
+	const json_t *list = json_object_get(m->body, "browserContextIds");
+	size_t n = 0;
+	for (size_t i = 0; i < json_array_size(list) && n < max; i++)
+		if (json_is_string(json_array_get(list, i)))
+			out[n++] = json_string_value(json_array_get(list, i));
+	return n;
+}
+
+size_t cdp_read_processes(const struct cdp_message *m, struct cdp_process *out, size_t max)
+{
+	const json_t *list = json_object_get(m->body, "processInfo");
+	size_t n = json_array_size(list) < max ? json_array_size(list) : max;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *p = json_array_get(list, i);
+		out[i] = (struct cdp_process){.type = text_or_empty(p, "type"),
+			.pid = json_integer_value(json_object_get(p, "id")),
+			.cpu_seconds = json_number_value(json_object_get(p, "cpuTime"))};
+	}
+	return n;
+}
+
+double cdp_read_metric(const struct cdp_message *m, const char *name)
+{
+	size_t i;
+	json_t *metric;
+	json_array_foreach(json_object_get(m->body, "metrics"), i, metric)
+	{
+		if (!strcmp(text_or_empty(metric, "name"), name))
+			return json_number_value(json_object_get(metric, "value"));
+	}
+	return -1;
+}
+
 static bool is_counted_page(const json_t *target, const char *but_context)
 {
 	const char *type = text_of(target, "type"), *context = text_of(target, "browserContextId");
@@ -230,6 +286,37 @@ int cdp_capture(struct buf *out, int64_t id, const char *session)
 	return put_command(out, id, session, "Page.captureScreenshot",
 		json_pack("{s:s,s:{s:i,s:i,s:i,s:i,s:i}}", "format", "jpeg", "clip", "x", 0, "y", 0, "width", 1,
 			"height", 1, "scale", 1));
+}
+
+int cdp_get_contexts(struct buf *out, int64_t id)
+{
+	return put_command(out, id, NULL, "Target.getBrowserContexts", NULL);
+}
+
+int cdp_dispose_context(struct buf *out, int64_t id, const char *context)
+{
+	return put_command(
+		out, id, NULL, "Target.disposeBrowserContext", json_pack("{s:s}", "browserContextId", context));
+}
+
+int cdp_detach(struct buf *out, int64_t id, const char *session)
+{
+	return put_command(out, id, NULL, "Target.detachFromTarget", json_pack("{s:s}", "sessionId", session));
+}
+
+int cdp_get_processes(struct buf *out, int64_t id)
+{
+	return put_command(out, id, NULL, "SystemInfo.getProcessInfo", NULL);
+}
+
+int cdp_enable_metrics(struct buf *out, int64_t id, const char *session)
+{
+	return put_command(out, id, session, "Performance.enable", NULL);
+}
+
+int cdp_get_metrics(struct buf *out, int64_t id, const char *session)
+{
+	return put_command(out, id, session, "Performance.getMetrics", NULL);
 }
 
 int cdp_close_browser(struct buf *out, int64_t id)

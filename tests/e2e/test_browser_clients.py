@@ -432,3 +432,69 @@ def test_a_chrome_that_never_gets_ready_leaves_the_old_one_serving(browser, load
     library.wait_until("the next one", lambda: one.state()["recycles_by_reason"].get("sessions", 0) >= 1, 120, one.pod.tail)
     on.end()
     assert not on.broken(), on.broken()
+
+
+def tidied(one, what):
+    return one.metric(f'janitor_closed_total{{browser="chrome",what="{what}"}}')
+
+
+@pytest.mark.parametrize("chrome", CHROMES)
+def test_what_clients_leave_behind_is_closed(browser, chrome):
+    one = browser(chrome=chrome, janitor={"idle": "3s", "spin": "none"}, health={"renderer": {"interval": "500ms"}})
+    got = one.node("""
+        const stays = await connect(endpoint), leaves = await connect(endpoint);
+        const open = async (c, url, browserContextId) => (await c.send('Target.createTarget', { url, browserContextId })).result.targetId;
+        const context = async c => (await c.send('Target.createBrowserContext')).result.browserContextId;
+        const used = await open(stays, 'data:text/html,used');
+        const { result: { sessionId } } = await stays.send('Target.attachToTarget', { targetId: used, flatten: true });
+        const kept = await context(stays);
+        await open(leaves, 'data:text/html,leaked');
+        const left = await context(leaves);
+        await open(leaves, 'data:text/html,apart', left);
+        leaves.ws.close();
+        const pages = async () => (await (await fetch(`${url}/json/list`)).json()).filter(p => p.type === 'page').map(p => p.url);
+        while ((await pages()).some(p => /leaked|apart/.test(p))) await new Promise(r => setTimeout(r, 100));
+        const sum = await stays.send('Runtime.evaluate', { expression: '20 + 22' }, sessionId);
+        const contexts = (await stays.send('Target.getBrowserContexts')).result.browserContextIds;
+        stays.ws.close();
+        return [sum.result.result.value, (await pages()).sort(), contexts.includes(kept)];""")
+    assert got == [42, ["about:blank", "data:text/html,used"], True]
+    assert tidied(one, "idle-page") >= 2
+    assert one.pod.events(what="janitor", text="no session was attached to it for 3 s")
+    # Whoever has made the contexts is gone, and so is the page in the end; one blank page stays, and so do podvisor's own.
+    one.wait("the contexts go", lambda: tidied(one, "idle-context") >= 2)
+    one.wait("the page goes", lambda: one.pages() == ["about:blank"])
+    checks = one.state()
+    assert checks["generation"] == 1 and all(check["misses"] == 0 for check in checks["checks"])
+
+
+def test_a_page_that_spins_is_closed_and_its_neighbours_are_not(browser):
+    one = browser(janitor={"idle": "none", "spin": "3s"}, health={"renderer": {"interval": "1s"}})
+    got = one.node("""
+        const page = async (c, text) => {
+            const { result: { targetId } } = await c.send('Target.createTarget', { url: `data:text/html,${text}` });
+            const { result: { sessionId } } = await c.send('Target.attachToTarget', { targetId, flatten: true });
+            return { targetId, run: expression => c.send('Runtime.evaluate', { expression }, sessionId), sessionId };
+        };
+        const mine = await connect(endpoint), theirs = await connect(endpoint);
+        const asks = await page(theirs, 'asks'), works = await page(theirs, 'works'), spins = await page(mine, 'spins');
+        await theirs.send('Page.enable', {}, asks.sessionId);
+        asks.run('alert(1)'); /* does not answer, but does nothing either */
+        /* busy, but answers; it has a head start, for by what they have used they are told apart */
+        await works.run('setInterval(() => { const end = Date.now() + 95; while (Date.now() < end); }, 0)');
+        const used = async () => (await theirs.send('Performance.getMetrics', {}, works.sessionId)).result.metrics.find(m => m.name === 'ProcessTime').value;
+        await theirs.send('Performance.enable', {}, works.sessionId);
+        while (await used() < 2) ;
+        await mine.send('Target.setDiscoverTargets', { discover: true });
+        spins.run('for (;;);');
+        const gone = () => mine.seen.some(m => m.method === 'Target.targetDestroyed' && m.params.targetId === spins.targetId);
+        while (!gone()) await new Promise(r => mine.ws.once('message', r));
+        await theirs.send('Page.handleJavaScriptDialog', { accept: true }, asks.sessionId);
+        const answers = [await asks.run('20 + 22'), await works.run('1 + 1')].map(a => a.result.result.value);
+        theirs.ws.close();
+        mine.ws.close();
+        return answers;""")
+    assert got == [42, 2]
+    assert tidied(one, "spinning-page") == 1
+    assert one.pod.events(what="janitor", text="used a CPU for 3 s and did not answer")
+    assert one.state()["generation"] == 1

@@ -64,7 +64,7 @@ struct browser {
 	struct recycle_room room;
 	ms_t alone_since; /* one generation is ready and none beside it; CLOCK_NEVER: not so */
 	enum browser_recycle cause; /* of the newest end by a fault */
-	uint64_t recycles[RECYCLE_COUNT];
+	uint64_t recycles[RECYCLE_COUNT], tidied[TIDIED_COUNT];
 	uint64_t comebacks; /* runs that were ready, ended and are followed by another: takes its group along */
 	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
 	int leftovers; /* processes that the newest end has left, whatever was done; has to be 0 */

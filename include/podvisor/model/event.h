@@ -39,6 +39,7 @@
 	X(EVENT_BROWSER_PAGE_LOST, "browser-page-lost")         \
 	X(EVENT_BROWSER_SESSIONS, "browser-sessions")           \
 	X(EVENT_BROWSER_MEASURED, "browser-measured")           \
+	X(EVENT_BROWSER_TIDIED, "browser-tidied")               \
 	X(EVENT_BROWSER_EXITED, "browser-exited")               \
 	X(EVENT_BROWSER_GONE, "browser-gone")                   \
 	X(EVENT_BROWSER_CLEANED, "browser-cleaned")             \
@@ -97,6 +98,20 @@ enum chrome_type {
 		CHROME_TYPE_COUNT
 };
 const char *chrome_type_name(enum chrome_type type);
+
+/* What the janitor closes, with their names in the metric. */
+#define BROWSER_TIDIES(X)                      \
+	X(TIDIED_IDLE_PAGE, "idle-page")       \
+	X(TIDIED_IDLE_CONTEXT, "idle-context") \
+	X(TIDIED_SPINNING_PAGE, "spinning-page")
+
+enum browser_tidied {
+#define TIDIED_ENUM(id, name) id,
+	BROWSER_TIDIES(TIDIED_ENUM)
+#undef TIDIED_ENUM
+		TIDIED_COUNT
+};
+const char *browser_tidied_name(enum browser_tidied what);
 
 /* Why a database check failed, told apart as SPEC 6 does. */
 enum postgres_reason {
@@ -192,6 +207,7 @@ struct event {
 		struct {
 			int64_t now, ever;
 		} sessions; /* BROWSER_SESSIONS: of this generation */
+		enum browser_tidied tidied; /* BROWSER_TIDIED; sentence in text */
 		struct {
 			int64_t memory_bytes; /* PSS of the tree; -1: unknown */
 			int64_t pages; /* opened by clients so far */

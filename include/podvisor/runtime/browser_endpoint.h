@@ -58,6 +58,8 @@ void browser_endpoint_retire(struct browser_endpoint *e, uint64_t generation);
 /* Its Chrome ends, or has ended: what is left of its sessions is ended with a clean close, and it is forgotten.
  * Harmless for one that was never offered. */
 void browser_endpoint_withdraw(struct browser_endpoint *e, uint64_t generation);
+/* When the oldest session that this generation has began; 0: it has none. */
+ms_t browser_endpoint_oldest(const struct browser_endpoint *e, uint64_t generation);
 /* Stops listening and closes everything. NULL is fine; the memory goes with the loop's close callbacks. */
 void browser_endpoint_free(struct browser_endpoint *e);
 

@@ -20,6 +20,10 @@ struct browser_probe_calls {
 		void *ctx, enum rung rung, int64_t took_us, int port, enum rung_part part, const char *failure);
 	/* A page's renderer has gone; own: podvisor's scratch page. */
 	void (*page_lost)(void *ctx, bool own, const char *text);
+	/* A page of a client's has crashed; NULL is fine. */
+	void (*crashed)(void *ctx, const char *target);
+	/* Chrome has answered what browser_probe_send sent; NULL is fine. */
+	void (*replied)(void *ctx, const struct cdp_message *m);
 	/* Pages of clients, every now and then. */
 	void (*counted)(void *ctx, int64_t attached, int64_t detached);
 };
@@ -45,6 +49,11 @@ void browser_probe_ask(struct browser_probe *p, enum rung rung, bool fresh);
 void browser_probe_count(struct browser_probe *p);
 /* How many pages have been opened so far, those of the proof included. */
 int64_t browser_probe_opened(const struct browser_probe *p);
+/* Sends a command of somebody else's, which write appends with the id that it is given. That id. */
+int64_t browser_probe_send(
+	struct browser_probe *p, int (*write)(struct buf *out, int64_t id, const void *what), const void *what);
+/* The browser context of podvisor's own pages; NULL: there is none yet. Borrowed. */
+const char *browser_probe_context(const struct browser_probe *p);
 /* Asks Chrome to end in order. */
 void browser_probe_end(struct browser_probe *p);
 

@@ -57,6 +57,22 @@ struct cdp_version {
 };
 bool cdp_read_version(const struct cdp_message *m, struct cdp_version *out) MUST_CHECK;
 
+/* What stands in answers; strings are borrowed from the message. How many of them, max at the most. */
+struct cdp_target {
+	const char *id, *type, *context, *url; /* "" when it is not told */
+	bool attached;
+};
+struct cdp_process {
+	const char *type;
+	int64_t pid;
+	double cpu_seconds;
+};
+size_t cdp_read_targets(const struct cdp_message *m, struct cdp_target *out, size_t max);
+size_t cdp_read_contexts(const struct cdp_message *m, const char **out, size_t max);
+size_t cdp_read_processes(const struct cdp_message *m, struct cdp_process *out, size_t max);
+/* One of the metrics of a page; -1 when it is not there. */
+double cdp_read_metric(const struct cdp_message *m, const char *name);
+
 /* Counts the pages in the answer to cdp_get_targets, apart from those of one
  * browser context (podvisor's own; NULL: count all). */
 void cdp_count_pages(const struct cdp_message *m, const char *but_context, int64_t *attached, int64_t *detached);
@@ -82,6 +98,15 @@ int cdp_evaluate(struct buf *out, int64_t id, const char *session, const char *e
 int cdp_navigate(struct buf *out, int64_t id, const char *session, const char *url);
 /* A picture of one pixel: what draws works. Answer: data. */
 int cdp_capture(struct buf *out, int64_t id, const char *session);
+/* Answer: browserContextIds, without the default one. */
+int cdp_get_contexts(struct buf *out, int64_t id);
+/* With all its pages. */
+int cdp_dispose_context(struct buf *out, int64_t id, const char *context);
+int cdp_detach(struct buf *out, int64_t id, const char *session);
+/* Answer: processInfo. */
+int cdp_get_processes(struct buf *out, int64_t id);
+int cdp_enable_metrics(struct buf *out, int64_t id, const char *session);
+int cdp_get_metrics(struct buf *out, int64_t id, const char *session);
 int cdp_close_browser(struct buf *out, int64_t id);
 
 /* ---- the HTTP face of DevTools ---- */

@@ -636,7 +636,6 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		{"volume", "'purge': ['**']", "volumes.v.purge"}, {"volume", "'min_age': '1m'", "volumes.v.min_age"},
 		{"volume", "'on_full': ['browser:b']", "volumes.v.on_full"},
 		{"volume", "'high': '80%'", "volumes.v.high"}, {"volume", "'low': '10%'", "volumes.v.low"},
-		{"browser", "'janitor': {'idle': '1m'}", "browsers.b.janitor"},
 
 		{"memory", "'high': '80%'", "memory.high"}};
 	(void)state;
@@ -1338,7 +1337,7 @@ static void assert_every_key(const json_t *properties, const char *full)
 /* Sections of planned keys alone are not in the file that sets all others. */
 static bool is_planned(const char *definition)
 {
-	static const char *const planned[] = {"recycle", "overlap", "janitor", "lease", "leases", "memory"};
+	static const char *const planned[] = {"recycle", "overlap", "lease", "leases", "memory"};
 	for (size_t i = 0; i < COUNT(planned); i++)
 		if (strcmp(planned[i], definition) == 0)
 			return true;

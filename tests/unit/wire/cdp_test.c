@@ -288,6 +288,42 @@ static void every_occurrence_is_replaced(void **state)
 	buf_fini(&out);
 }
 
+static void what_the_janitor_asks_for_is_read(void **state)
+{
+	(void)state;
+	struct cdp_message m =
+		parsed("{\"id\":1,\"result\":{\"targetInfos\":[{\"targetId\":\"A\",\"type\":\"page\",\"url\":\"u\","
+		       "\"attached\":true,\"browserContextId\":\"C\"},{},7]}}");
+	struct cdp_target targets[4];
+	assert_int_equal(cdp_read_targets(&m, targets, 4), 3);
+	assert_true(targets[0].attached && !targets[1].attached);
+	assert_string_equal(targets[0].id, "A");
+	assert_string_equal(targets[0].type, "page");
+	assert_string_equal(targets[0].url, "u");
+	assert_string_equal(targets[0].context, "C");
+	assert_string_equal(targets[2].id, "");
+	assert_int_equal(cdp_read_targets(&m, targets, 1), 1);
+	cdp_message_fini(&m);
+	m = parsed("{\"id\":1,\"result\":{\"browserContextIds\":[\"B\",1,\"C\"]}}");
+	const char *contexts[4];
+	assert_int_equal(cdp_read_contexts(&m, contexts, 4), 2);
+	assert_string_equal(contexts[1], "C");
+	assert_int_equal(cdp_read_contexts(&m, contexts, 1), 1);
+	cdp_message_fini(&m);
+	m = parsed("{\"id\":1,\"result\":{\"processInfo\":[{\"type\":\"renderer\",\"id\":77,\"cpuTime\":1.5},{\"id\":"
+		   "\"x\"}]}}");
+	struct cdp_process processes[4];
+	assert_int_equal(cdp_read_processes(&m, processes, 4), 2);
+	assert_string_equal(processes[0].type, "renderer");
+	assert_true(processes[0].pid == 77 && processes[0].cpu_seconds == 1.5 && processes[1].pid == 0);
+	assert_int_equal(cdp_read_targets(&m, targets, 4), 0);
+	cdp_message_fini(&m);
+	m = parsed("{\"id\":1,\"result\":{\"metrics\":[{\"name\":\"A\",\"value\":2},{\"name\":\"B\",\"value\":0.5}]}}");
+	assert_true(cdp_read_metric(&m, "B") == 0.5);
+	assert_true(cdp_read_metric(&m, "C") == -1);
+	cdp_message_fini(&m);
+}
+
 static void lists_of_pages_become_one(void **state)
 {
 	(void)state;
@@ -324,6 +360,7 @@ int main(void)
 		cmocka_unit_test(new_pages_of_clients_are_told_from_own_ones_and_from_workers),
 		cmocka_unit_test(one_pixel_is_asked_for),
 		cmocka_unit_test(every_occurrence_is_replaced),
+		cmocka_unit_test(what_the_janitor_asks_for_is_read),
 		cmocka_unit_test(lists_of_pages_become_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
