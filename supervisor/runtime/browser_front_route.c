@@ -73,6 +73,45 @@ static bool is_origin_allowed(const struct http1_head *head, char *const *allowe
 	return false;
 }
 
+static struct span last_label(struct span name)
+{
+	for (size_t i = name.len; i > 0; i--)
+		if (name.at[i - 1] == '.')
+			return (struct span){name.at + i, name.len - i};
+	return (struct span){NULL, 0};
+}
+
+static bool is_digits(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+	return s.len > 0;
+}
+
+/* Names under these are given by nobody outside. */
+static bool is_inner_name(struct span name)
+{
+	static const char *const inner[] = {"localhost", "local", "svc", "internal", "lan", "home", "test", "example"};
+	if (name.len && name.at[name.len - 1] == '.')
+		name.len--; /* written out in full */
+	struct span last = last_label(name);
+	for (size_t i = 0; i < sizeof(inner) / sizeof(*inner); i++)
+		if (span_equals_nocase(last, inner[i]))
+			return true;
+	return !last.len || is_digits(last); /* one label, or an address */
+}
+
+/* A page of the web can make its own name mean 127.0.0.1, and then asks us without an Origin. Where a token is asked
+ * for, that is of no use to it. */
+static bool is_host_trusted(const struct browser_endpoint *e)
+{
+	struct span host = e->head.host;
+	const char *colon = host.len && host.at[0] != '[' ? memchr(host.at, ':', host.len) : NULL;
+	struct span name = {host.at, colon ? (size_t)(colon - host.at) : host.len};
+	return e->config->token || !name.len || name.at[0] == '[' || is_inner_name(name);
+}
+
 /* ---- which Chrome ---- */
 
 static struct front_generation *generation_at(const struct browser_endpoint *e, const struct list *node)
@@ -233,6 +272,8 @@ static void route(struct front_client *c)
 		answer_health(c);
 	else if (!is_origin_allowed(head, e->config->allow_origins))
 		front_refuse(c, 403, "this Origin is not allowed (allow_origins)");
+	else if (!is_host_trusted(e))
+		front_refuse(c, 403, "a public name as Host needs a token: a page of the web could use it");
 	else if (e->config->token && !is_authorized(head, e->config->token))
 		front_refuse(c, 401, "a token is needed: as Authorization: Bearer, or as ?token=");
 	else if (!span_equals(head->method, "GET") && !span_equals(head->method, "PUT"))

@@ -278,6 +278,7 @@ def test_a_token_is_asked_for_and_told_to_nobody(browser):
     one = browser(token="hush-hush-hush")
     assert one.refusal("/json/version") == 401
     assert one.refusal("/json/version?token=hush-hush-hus") == 401
+    assert one.get("/json/version?token=hush-hush-hush", Host="chrome.ours.com")
     got = one.node("""
         const headers = { Authorization: 'Bearer hush-hush-hush' };
         const b = await require('puppeteer-core').connect({ browserWSEndpoint: endpoint, headers });
@@ -299,6 +300,9 @@ def test_a_token_is_asked_for_and_told_to_nobody(browser):
 def test_a_name_as_host_works_and_stands_in_the_addresses(browser):
     one = browser()
     named = one.get("/json/version", Host="chrome.default.svc.cluster.local:9222")["webSocketDebuggerUrl"]
+    assert one.get("/json/version", Host="[::1]:9222") and one.get("/json/version", Host="10.0.0.1")
+    assert one.refusal("/json/version", Host="rebound.evil.com:9222") == 403
+    assert one.refusal("/json/close/X", Host="rebound.evil.com.") == 403
     assert named.startswith("ws://chrome.default.svc.cluster.local:9222/devtools/browser/")
     assert all(p["webSocketDebuggerUrl"].startswith("ws://chrome:9222/devtools/page/")
                for p in one.get("/json/list", Host="chrome:9222"))
