@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STEPS = "600000"  # by then each of them has been found; most are within the first thousand
+STEPS = "1000000"  # by then each of them has been found; most are within the first thousand
 ROOMS = ["supervisor/base", "supervisor/wire", "supervisor/model", "tests/sim"]
 
 
