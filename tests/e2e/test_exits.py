@@ -66,6 +66,11 @@ def sleepers_of(pod):
     return [pid for shim in children_of(pod.pid) for pid in children_of(shim) if arguments_of(pid)[-1:] in (["1000"], [SLEEP])]
 
 
+def await_all_sleep(pod, count):
+    """Ready means that the shell runs; while it becomes the sleep, the kernel tells no arguments of it for a moment."""
+    return await_true(f"{count} sleep", lambda: (found := sleepers_of(pod)) and len(found) == count and found, LONG_S)
+
+
 def assert_all_are(pod, state, names):
     there = {worker["name"]: worker["state"] for worker in pod.ask("GET", "/api/v1/workers").json()["workers"]}
     assert {name: there[name] for name in names} == {name: state for name in names}
@@ -100,8 +105,7 @@ def test_workers_that_are_killed_again_and_again_all_come_back(pod_of, load):
     pod = pod_of(workers(many={"command": ["sh", "-c", SLEEP], "instances": len(names), "restart": restart}, pool=POOL))
     await_true("all are ready", lambda: ready_of(pod, "many.") == set(names), LONG_S)
     for _ in range(5):
-        seen, killed = len(pod.lines) - 1, sleepers_of(pod)
-        assert len(killed) == len(names)
+        seen, killed = len(pod.lines) - 1, await_all_sleep(pod, len(names))
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         pod.log(msg="^stopping: killed by SIGKILL", after=seen, count=len(names), seconds=LONG_S)
