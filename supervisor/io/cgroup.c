@@ -147,36 +147,59 @@ int cgroup_find(struct cgroup *c, const char *mounted, const char *listing, stru
 
 /* ---- what it says ---- */
 
-static int64_t tightest_limit(const struct cgroup *c)
+static void read_level(const struct cgroup *c, const char *dir, struct cgroup_memory *m)
+{
+	int64_t charged = read_number(dir, names_of[c->version].use);
+	int64_t reclaimable = read_stat(dir, "memory.stat", names_of[c->version].reclaimable);
+	int64_t limit = read_number(dir, names_of[c->version].limit);
+	m->limit_bytes = limit < V1_NO_LIMIT ? limit : -1;
+	m->charged_bytes = charged;
+	m->used_bytes = charged < 0 ? -1 : reclaimable > charged ? 0 : charged - (reclaimable > 0 ? reclaimable : 0);
+}
+
+static double fullness(const struct cgroup_memory *m)
+{
+	return m->limit_bytes < 0 ? -1 : (double)m->used_bytes / (double)(m->limit_bytes + 1);
+}
+
+/* A limit above counts too, and what others use of it. Where their use cannot be seen, our own is all that is known. */
+static void find_nearest_limit(const struct cgroup *c, struct cgroup_memory *m)
 {
 	char path[PATH_MAX];
-	int64_t limit = -1;
 	memcpy(path, c->path, sizeof(path));
-	while (strlen(path) >= strlen(c->root)) {
-		int64_t here = read_number(path, names_of[c->version].limit);
-		if (here >= 0 && here < V1_NO_LIMIT && (limit < 0 || here < limit))
-			limit = here;
-		char *slash = strrchr(path, '/');
-		if (!slash)
-			break;
+	read_level(c, path, m);
+	struct cgroup_memory own = *m;
+	for (char *slash; (slash = strrchr(path, '/')) && (size_t)(slash - path) >= strlen(c->root);) {
+		struct cgroup_memory above;
 		*slash = '\0';
+		read_level(c, path, &above);
+		if (above.used_bytes < 0) {
+			above.used_bytes = own.used_bytes;
+			above.charged_bytes = own.charged_bytes;
+		}
+		if (fullness(&above) > fullness(m))
+			*m = above;
 	}
-	return limit;
+}
+
+/* Version 1 has no PSI of a group; under_oom: its tasks stand still until somebody makes room. */
+static double read_memory_pressure(const struct cgroup *c)
+{
+	if (c->version == 1)
+		return read_stat(c->path, "memory.oom_control", "under_oom ") == 1 ? 1 : -1;
+	double percent = read_pressure(c->path, "memory.pressure");
+	return percent < 0 ? -1 : percent / 100;
 }
 
 void cgroup_read_memory(const struct cgroup *c, struct cgroup_memory *out)
 {
-	int64_t charged = read_number(c->path, names_of[c->version].use);
-	double pressure = read_pressure(c->path, "memory.pressure");
-	int64_t reclaimable = read_stat(c->path, "memory.stat", names_of[c->version].reclaimable);
-	*out = (struct cgroup_memory){
-		.limit_bytes = tightest_limit(c),
-		.charged_bytes = charged,
-		.used_bytes = charged < 0             ? -1
-			      : reclaimable > charged ? 0
-						      : charged - (reclaimable > 0 ? reclaimable : 0),
-		.pressure_ratio = pressure < 0 ? -1 : pressure / 100,
-	};
+	bool v1 = c->version == 1;
+	struct cgroup_memory m = {0};
+	find_nearest_limit(c, &m);
+	m.pressure_ratio = read_memory_pressure(c);
+	m.limit_hits = v1 ? read_number(c->path, "memory.failcnt") : read_stat(c->path, "memory.events", "max ");
+	m.oom_kills = read_stat(c->path, v1 ? "memory.oom_control" : "memory.events", "oom_kill ");
+	*out = m;
 }
 
 int64_t cgroup_throttled_us(const struct cgroup *c)

@@ -17,13 +17,18 @@ struct cgroup {
 	char cpu_path[PATH_MAX]; /* where cpu.stat stands; "": nowhere */
 };
 
+/* Of the group or, where its own use leaves more room, of the one above it that is nearest to its limit. */
 struct cgroup_memory {
-	int64_t limit_bytes; /* the tightest of the group and those above it; -1: none */
-	int64_t charged_bytes; /* everything that is charged; -1: unknown */
+	int64_t limit_bytes; /* memory.max, memory.limit_in_bytes; -1: none */
+	int64_t charged_bytes; /* everything that is charged, which the limit acts on; -1: unknown */
 	/* Without page cache that the kernel would drop first, as Kubernetes counts its
 	 * working set. RAM disks are in it. -1: unknown. */
 	int64_t used_bytes;
-	double pressure_ratio; /* share of the last 10 s in which some task waited for memory; -1: unknown (v1) */
+	/* Share of the last 10 s in which some task waited for memory; -1: unknown (v1, unless its tasks stand still).
+	 */
+	double pressure_ratio;
+	int64_t limit_hits; /* how often the limit was reached and the kernel had to reclaim; -1: unknown */
+	int64_t oom_kills; /* processes killed by the kernel because that was not enough; -1: unknown */
 };
 
 /* Finds our group in /proc/self/cgroup. mounted and listing are "/sys/fs/cgroup" and

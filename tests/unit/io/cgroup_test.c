@@ -63,6 +63,49 @@ static struct cgroup_memory read_memory(const struct tree *t, int version)
 	return memory;
 }
 
+static void what_the_kernel_did_at_the_limit_is_counted(void **state)
+{
+	struct tree *t = *state;
+	put(t, "listing", "0::/pod\n");
+	put(t, "pod/memory.current", "3000\n");
+	put(t, "pod/memory.max", "8000\n");
+	put(t, "pod/memory.events", "low 0\nhigh 3\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n");
+	struct cgroup_memory m = read_memory(t, 2);
+	assert_int_equal(m.limit_hits, 7);
+	assert_int_equal(m.oom_kills, 1);
+	put(t, "listing", "4:memory:/pod\n");
+	put(t, "memory/pod/memory.usage_in_bytes", "3000\n");
+	put(t, "memory/pod/memory.failcnt", "9\n");
+	put(t, "memory/pod/memory.oom_control", "oom_kill_disable 0\nunder_oom 1\noom_kill 4\n");
+	m = read_memory(t, 1);
+	assert_int_equal(m.limit_hits, 9);
+	assert_int_equal(m.oom_kills, 4);
+	assert_float_equal(m.pressure_ratio, 1, 1e-9); /* its tasks stand still */
+	put(t, "memory/pod/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
+	assert_float_equal(read_memory(t, 1).pressure_ratio, -1, 1e-9);
+}
+
+/* Two containers of a pod whose limit is theirs together. */
+static void the_group_above_counts_when_it_is_nearer_to_its_limit(void **state)
+{
+	struct tree *t = *state;
+	put(t, "listing", "0::/pod/one\n");
+	put(t, "pod/memory.current", "9500\n");
+	put(t, "pod/memory.max", "10000\n");
+	put(t, "pod/memory.stat", "inactive_file 500\n");
+	put(t, "pod/one/memory.current", "3000\n");
+	put(t, "pod/one/memory.max", "8000\n");
+	put(t, "pod/one/memory.stat", "inactive_file 0\n");
+	struct cgroup_memory m = read_memory(t, 2);
+	assert_int_equal(m.limit_bytes, 10000);
+	assert_int_equal(m.charged_bytes, 9500);
+	assert_int_equal(m.used_bytes, 9000);
+	put(t, "pod/memory.current", "3500\n");
+	m = read_memory(t, 2);
+	assert_int_equal(m.limit_bytes, 8000);
+	assert_int_equal(m.used_bytes, 3000);
+}
+
 static void version_2_tells_limit_use_and_pressure(void **state)
 {
 	struct tree *t = *state;
@@ -139,6 +182,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(version_2_tells_limit_use_and_pressure),
+		TEST(what_the_kernel_did_at_the_limit_is_counted),
+		TEST(the_group_above_counts_when_it_is_nearer_to_its_limit),
 		TEST(the_tightest_limit_above_counts),
 		TEST(no_limit_is_minus_one),
 		TEST(a_path_of_the_host_that_is_not_visible_is_our_own_root),
