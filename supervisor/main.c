@@ -37,6 +37,7 @@
 #include "podvisor/runtime/inspections.h"
 #include "podvisor/runtime/last_words.h"
 #include "podvisor/runtime/logs.h"
+#include "podvisor/runtime/pod_memory.h"
 #include "podvisor/runtime/progress_queries.h"
 #include "podvisor/runtime/stop_commands.h"
 #include "podvisor/runtime/termination.h"
@@ -72,6 +73,7 @@ struct pod {
 	struct browsers *browsers;
 	struct gateways *gateways;
 	struct usage *usage;
+	struct pod_memory *memory;
 	struct inspections *inspections;
 	struct stop_commands *stop_commands;
 	struct progress_queries *progress_queries;
@@ -136,7 +138,11 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_WORKER_PROGRESS:
 		progress_queries_do(pod->progress_queries, e);
 		break;
+	case EFFECT_MEMORY_MEASURE:
+		pod_memory_do(pod->memory, e);
+		break;
 	case EFFECT_WORKER_MEASURE:
+	case EFFECT_MEMORY_WEIGH:
 		usage_do(pod->usage, e);
 		break;
 	case EFFECT_WORKER_INSPECT:
@@ -150,6 +156,8 @@ static void carry_out(struct pod *pod, const struct effect *e)
 		break;
 	case EFFECT_VOLUME_PREPARE:
 	case EFFECT_VOLUME_MEASURE:
+	case EFFECT_VOLUME_PURGE:
+	case EFFECT_VOLUME_CANCEL:
 	case EFFECT_VOLUME_RELEASE:
 		volumes_do(pod->volumes, e);
 		break;
@@ -313,11 +321,7 @@ static int give_logs(void *ctx, const struct logs_query *q, void (*each)(void *c
 static void measure(void *ctx)
 {
 	struct pod *pod = ctx;
-	struct cgroup_memory memory = {.limit_bytes = -1, .used_bytes = -1};
-	if (pod->has_cgroup)
-		cgroup_read_memory(&pod->cgroup, &memory);
-	pod->meters.memory_limit_bytes = memory.limit_bytes;
-	pod->meters.memory_used_bytes = memory.used_bytes;
+	pod_memory_look(pod->memory);
 	usage_ask(pod->usage);
 }
 
@@ -407,6 +411,7 @@ static int open_parts(struct pod *pod, struct err *err)
 	rc = rc ? rc : inspections_new(&pod->inspections, &pod->context, pod->has_cgroup ? &pod->cgroup : NULL, err);
 	rc = rc ? rc : stop_commands_new(&pod->stop_commands, &pod->context, err);
 	rc = rc ? rc : progress_queries_new(&pod->progress_queries, &pod->context, err);
+	rc = rc ? rc : pod_memory_new(&pod->memory, &pod->context, pod->has_cgroup ? &pod->cgroup : NULL, err);
 	return rc ? rc : usage_new(&pod->usage, &pod->context, err);
 }
 
@@ -468,7 +473,6 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		return rc;
 	pod->loop.lag = &pod->meters.loop_lag_seconds;
 	pod->started_at = loop_now();
-	pod->meters.memory_limit_bytes = pod->meters.memory_used_bytes = -1;
 	pod->has_cgroup = cgroup_find(&pod->cgroup, NULL, NULL, NULL) == 0;
 	pod->world = world_new(config, seed, pod->started_at);
 	if (!pod->world)
@@ -514,6 +518,7 @@ static bool close_pod(struct pod *pod)
 	browsers_free(pod->browsers);
 	databases_free(pod->databases);
 	usage_free(pod->usage);
+	pod_memory_free(pod->memory);
 	progress_queries_free(pod->progress_queries);
 	stop_commands_free(pod->stop_commands);
 	inspections_free(pod->inspections);

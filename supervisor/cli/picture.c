@@ -127,6 +127,30 @@ static void put_database(struct table *t, const json_t *d)
 	table_printf(t, "%s%s%s", reason, reason[0] && words[0] ? ": " : "", words);
 }
 
+static void put_inodes(struct table *t, const json_t *v)
+{
+	double used = field_number(v, "used_inodes"), size = field_number(v, "size_inodes");
+	if (used < 0)
+		table_cell(t, "-");
+	else if (size < 0)
+		table_printf(t, "%.0f", used);
+	else
+		table_printf(t, "%.0f of %.0f", used, size);
+}
+
+/* How its last purge ended; before the first what it is. */
+static void put_purge(struct table *t, const json_t *v)
+{
+	const json_t *purge = json_object_get(v, "purge");
+	const char *text = field_text(purge, "text");
+	if (json_is_true(json_object_get(purge, "running")))
+		table_cell(t, "purging");
+	else if (text[0])
+		table_printf(t, "last purge: %s", text);
+	else
+		put_text(t, v, "text");
+}
+
 static void put_volume(struct table *t, const json_t *v)
 {
 	char used[TABLE_TEXT_MAX], size[TABLE_TEXT_MAX];
@@ -138,8 +162,10 @@ static void put_volume(struct table *t, const json_t *v)
 	else
 		table_printf(t, "%s of %s", table_size(field_number(v, "used_bytes"), used),
 			table_size(field_number(v, "size_bytes"), size));
+	put_inodes(t, v);
+	put_size(t, json_object_get(v, "purge"), "bytes_total");
 	put_text(t, v, "path");
-	put_text(t, v, "text");
+	put_purge(t, v);
 }
 
 static void put_gateway(struct table *t, const json_t *g)
@@ -171,7 +197,8 @@ static const struct section sections[] = {
 			"PROCESSES", "LISTEN", "REASON"},
 		put_browser, {9, 7, 4, 8, 5, 3, 10}},
 	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database, {3}},
-	{"volumes", 6, {"VOLUME", "STATE", "SINCE", "USED", "PATH", "REASON"}, put_volume, {2, 4}},
+	{"volumes", 8, {"VOLUME", "STATE", "SINCE", "USED", "INODES", "PURGED", "PATH", "REASON"}, put_volume,
+		{4, 2, 5, 6}},
 	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3, 5}},
 };
 
@@ -239,13 +266,33 @@ static void print_head(FILE *to, const json_t *status, bool coloured)
 	print_lines(to, json_object_get(status, "remarks"), coloured, "degraded");
 }
 
-static void print_memory(FILE *to, const json_t *memory)
+static void print_guard(FILE *to, const json_t *guard, bool coloured)
+{
+	char high[TABLE_TEXT_MAX];
+	const char *state = field_text(guard, "state"), *step = field_text(guard, "last_step_text");
+	bool acts = strcmp(state, "high") == 0 || strcmp(state, "acting") == 0;
+	if (strcmp(state, "off") == 0)
+		fputs(", the guard is off", to);
+	if (table_size(field_number(guard, "high_bytes"), high)[0])
+		fprintf(to, ", the guard acts above %s", high);
+	if (!acts)
+		return;
+	fputs(": ", to);
+	table_put_state(to, coloured, "degraded", state);
+	fputs(step[0] ? ", " : "", to);
+	table_put_clean(to, step);
+}
+
+static void print_memory(FILE *to, const json_t *memory, bool coloured)
 {
 	char used[TABLE_TEXT_MAX], limit[TABLE_TEXT_MAX];
 	table_size(field_number(memory, "used_bytes"), used);
 	table_size(field_number(memory, "limit_bytes"), limit);
-	if (used[0])
-		fprintf(to, "memory: %s%s%s\n", used, limit[0] ? " of " : "", limit);
+	if (!used[0])
+		return;
+	fprintf(to, "memory: %s%s%s", used, limit[0] ? " of " : "", limit);
+	print_guard(to, json_object_get(memory, "guard"), coloured);
+	fputc('\n', to);
 }
 
 /* Without a gateway there is nothing to tell while it serves. */
@@ -277,7 +324,7 @@ void picture_print(FILE *to, const json_t *status, bool coloured, int columns)
 {
 	print_head(to, status, coloured);
 	print_drain(to, json_object_get(status, "drain"), coloured, json_is_object(json_object_get(status, "gateway")));
-	print_memory(to, json_object_get(status, "memory"));
+	print_memory(to, json_object_get(status, "memory"), coloured);
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		print_section(to, &sections[i], json_object_get(status, sections[i].key), coloured, columns);
 }

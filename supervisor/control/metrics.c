@@ -379,14 +379,71 @@ static void put_volume_used(struct scrape *c)
 		put_known(c, v->used_bytes, LABELS({"volume", v->config->name}));
 }
 
+static void put_volume_size_inodes(struct scrape *c)
+{
+	const struct volume *v = c->volume;
+	if (v->state == VOLUME_READY && v->size_inodes > 0)
+		put_known(c, v->size_inodes, LABELS({"volume", v->config->name}));
+}
+
+static void put_volume_used_inodes(struct scrape *c)
+{
+	const struct volume *v = c->volume;
+	if (v->state == VOLUME_READY)
+		put_known(c, v->used_inodes, LABELS({"volume", v->config->name}));
+}
+
+static void put_volume_purged_bytes(struct scrape *c)
+{
+	put_known(c, c->volume->purged_bytes, LABELS({"volume", c->volume->config->name}));
+}
+
+static void put_volume_purged_files(struct scrape *c)
+{
+	put_known(c, c->volume->purged_files, LABELS({"volume", c->volume->config->name}));
+}
+
+static void put_volume_fulls(struct scrape *c)
+{
+	put_known(c, (int64_t)c->volume->fulls, LABELS({"volume", c->volume->config->name}));
+}
+
 static void put_memory_limit(struct scrape *c)
 {
-	put_known(c, c->s->meters->memory_limit_bytes, NULL, 0);
+	put_known(c, c->s->meters->memory.limit_bytes, NULL, 0);
 }
 
 static void put_memory_used(struct scrape *c)
 {
-	put_known(c, c->s->meters->memory_used_bytes, NULL, 0);
+	put_known(c, c->s->meters->memory.used_bytes, NULL, 0);
+}
+
+static void put_memory_charged(struct scrape *c)
+{
+	put_known(c, c->s->meters->memory.charged_bytes, NULL, 0);
+}
+
+static void put_memory_pressure(struct scrape *c)
+{
+	if (c->s->meters->memory.pressure_ratio >= 0)
+		openmetrics_number(&c->m, c->s->meters->memory.pressure_ratio, NULL, 0);
+}
+
+static void put_memory_limit_hits(struct scrape *c)
+{
+	put_known(c, c->s->meters->memory.limit_hits, NULL, 0);
+}
+
+static void put_memory_oom_kills(struct scrape *c)
+{
+	put_known(c, c->s->meters->memory.oom_kills, NULL, 0);
+}
+
+static void put_memory_actions(struct scrape *c)
+{
+	for (int i = 0; i < MEMORY_ACTION_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)c->s->world->guard.actions[i],
+			LABELS({"action", memory_action_name((enum memory_action)i)}));
 }
 
 /* ---- PostgreSQL ---- */
@@ -669,9 +726,27 @@ static const struct family {
 
 	{"podvisor_volume_size_bytes", GAUGE, "bytes", VOLUME, "Size of the RAM disk.", put_volume_size},
 	{"podvisor_volume_used_bytes", GAUGE, "bytes", VOLUME, "Use of the RAM disk.", put_volume_used},
+	{"podvisor_volume_size_inodes", GAUGE, NULL, VOLUME, "How many files and directories the RAM disk takes.",
+		put_volume_size_inodes},
+	{"podvisor_volume_used_inodes", GAUGE, NULL, VOLUME, "How many there are.", put_volume_used_inodes},
+	{"podvisor_volume_purged_bytes", COUNTER, "bytes", VOLUME, "What purges of the RAM disk have freed.",
+		put_volume_purged_bytes},
+	{"podvisor_volume_purged_files", COUNTER, NULL, VOLUME, "Files that purges of the RAM disk have deleted.",
+		put_volume_purged_files},
+	{"podvisor_volume_fulls", COUNTER, NULL, VOLUME, "How often on_full was restarted.", put_volume_fulls},
 	{"podvisor_memory_limit_bytes", GAUGE, "bytes", ONE, "Memory limit of the pod's cgroup.", put_memory_limit},
 	{"podvisor_memory_used_bytes", GAUGE, "bytes", ONE,
-		"Memory use of the pod's cgroup, without reclaimable page cache.", put_memory_used},
+		"Memory use of the pod's cgroup, without reclaimable page cache: what the memory guard goes by.",
+		put_memory_used},
+	{"podvisor_memory_charged_bytes", GAUGE, "bytes", ONE, "Everything that is charged to the pod's cgroup.",
+		put_memory_charged},
+	{"podvisor_memory_pressure_ratio", GAUGE, NULL, ONE,
+		"Share of the last 10 s in which some task waited for memory (cgroup v2).", put_memory_pressure},
+	{"podvisor_memory_limit_hits", COUNTER, NULL, ONE, "How often the kernel had to reclaim at the limit.",
+		put_memory_limit_hits},
+	{"podvisor_memory_oom_kills", COUNTER, NULL, ONE, "Processes that the kernel killed because of the limit.",
+		put_memory_oom_kills},
+	{"podvisor_memory_actions", COUNTER, NULL, ONE, "Steps of the memory guard.", put_memory_actions},
 
 	{"podvisor_postgres_up", GAUGE, NULL, DATABASE, "Whether the database answers.", put_postgres_up},
 	{"podvisor_postgres_state", GAUGE, NULL, DATABASE, "1 for the state that the database is in.",

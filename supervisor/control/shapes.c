@@ -326,16 +326,31 @@ json_t *shapes_browser(const struct snapshot *s, size_t slot)
 	return object;
 }
 
+static json_t *shape_purge(const struct snapshot *s, const struct volume *v)
+{
+	const struct volume_purge *p = &v->last_purge;
+	return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:i,s:i,s:i,s:I,s:I}", "running", v->purging, "last",
+		point_or_null(s, p->at), "text", answer_string(v->purge_text), "files", (json_int_t)p->files,
+		"directories", (json_int_t)p->directories, "bytes", (json_int_t)p->bytes, "in_use", p->open,
+		"too_young", p->young, "failed", p->failed, "bytes_total", (json_int_t)v->purged_bytes, "files_total",
+		(json_int_t)v->purged_files);
+}
+
 json_t *shapes_volume(const struct snapshot *s, const struct volume *v)
 {
 	bool ready = v->state == VOLUME_READY;
-	return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o,s:I,s:o,s:o,s:b,s:b}", "name", answer_string(v->config->name),
-		"path", answer_string(v->config->path), "state", volume_state_name(v->state), "text",
-		answer_string(v->text), "since", point(s, v->since), "since_seconds", seconds(s->now - v->since),
-		"size_bytes", (json_int_t)(ready && v->size_bytes > 0 ? v->size_bytes : v->config->size_bytes),
-		"used_bytes", ready ? json_integer(v->used_bytes) : json_null(), "used_percent",
+	return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o,s:I,s:o,s:o,s:b,s:b,s:o,s:o,s:o,s:o,s:I}", "name",
+		answer_string(v->config->name), "path", answer_string(v->config->path), "state",
+		volume_state_name(v->state), "text", answer_string(v->text), "since", point(s, v->since),
+		"since_seconds", seconds(s->now - v->since), "size_bytes",
+		(json_int_t)(ready && v->size_bytes > 0 ? v->size_bytes : v->config->size_bytes), "used_bytes",
+		ready ? json_integer(v->used_bytes) : json_null(), "used_percent",
 		ready ? json_integer(volume_used_percent(v)) : json_null(), "tmpfs", v->is_tmpfs, "mounted_by_podvisor",
-		v->mounted_by_us);
+		v->mounted_by_us, "size_inodes",
+		ready && v->size_inodes > 0 ? json_integer(v->size_inodes) : json_null(), "used_inodes",
+		ready ? json_integer(v->used_inodes) : json_null(), "fill_percent",
+		ready ? json_integer(volume_fill_percent(v)) : json_null(), "purge", shape_purge(s, v), "fulls",
+		(json_int_t)v->fulls);
 }
 
 static json_t *shape_path(const uint64_t checks[2])
@@ -487,13 +502,37 @@ static void put_things(json_t *object, const struct snapshot *s)
 	json_object_set_new(object, "drain", shapes_drain(s));
 }
 
+static const char *action_name(int action)
+{
+	return memory_action_name((enum memory_action)action);
+}
+
+static json_t *shape_guard(const struct snapshot *s)
+{
+	const struct memory_guard *g = &s->world->guard;
+	const struct config_memory *c = &s->world->config->memory;
+	bool on = c->guard == MEMORY_GUARD_ON;
+	return json_pack("{s:s,s:o,s:o,s:o,s:o}", "state", on ? memory_guard_state_name(g->state) : "off", "high_bytes",
+		on ? known(memory_guard_high_bytes(g, c)) : json_null(), "actions",
+		counts(g->actions, 0, MEMORY_ACTION_COUNT, action_name), "last_step", point_or_null(s, g->last.at),
+		"last_step_text", answer_string(g->text));
+}
+
+static json_t *shape_memory(const struct snapshot *s)
+{
+	const struct event_memory *m = &s->meters->memory;
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "limit_bytes", known(m->limit_bytes), "used_bytes",
+		known(m->used_bytes), "charged_bytes", known(m->charged_bytes), "pressure_ratio",
+		m->pressure_ratio >= 0 ? json_real(m->pressure_ratio) : json_null(), "limit_hits", known(m->limit_hits),
+		"oom_kills", known(m->oom_kills), "guard", shape_guard(s));
+}
+
 json_t *shapes_status(const struct snapshot *s, const char *version)
 {
-	json_t *object = json_pack("{s:o,s:s,s:i,s:o,s:o,s:o,s:I,s:{s:o,s:o}}", "instance",
+	json_t *object = json_pack("{s:o,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "instance",
 		text_or_null(s->world->config->instance), "version", version, "pid", (int)getpid(), "time",
 		point(s, s->now), "started", point(s, s->started_at), "uptime_seconds", seconds(s->now - s->started_at),
-		"last_event", (json_int_t)s->world->journal.last_seq, "memory", "limit_bytes",
-		known(s->meters->memory_limit_bytes), "used_bytes", known(s->meters->memory_used_bytes));
+		"last_event", (json_int_t)s->world->journal.last_seq, "memory", shape_memory(s));
 	put_verdicts(object, s);
 	put_things(object, s);
 	return object;

@@ -184,7 +184,13 @@ struct walk {
 	size_t n_keep;
 	int64_t bytes, inodes; /* counted */
 	struct tmpfs_emptied *emptied; /* NULL: only count */
+	const atomic_bool *cancel; /* NULL: to the end */
 };
+
+static bool is_cancelled(const struct walk *w)
+{
+	return w->cancel && atomic_load(w->cancel);
+}
 
 /* Returns whether something below had to stay. */
 static bool walk_directory(struct walk *w, int dir, int depth);
@@ -241,12 +247,12 @@ static bool walk_directory(struct walk *w, int dir, int depth)
 		close(dir);
 		return false;
 	}
-	for (struct dirent *entry; (entry = readdir(stream));)
+	for (struct dirent *entry; !is_cancelled(w) && (entry = readdir(stream));)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 			walk_entry(w, dirfd(stream), entry->d_name, depth))
 			stays = true;
 	closedir(stream);
-	return stays;
+	return stays || is_cancelled(w);
 }
 
 static int begin_walk(struct walk *w, const char *path, struct err *err)
@@ -264,9 +270,9 @@ static int begin_walk(struct walk *w, const char *path, struct err *err)
 	return 0;
 }
 
-int tmpfs_count(const char *path, int64_t *bytes, int64_t *inodes, struct err *err)
+int tmpfs_count(const char *path, const atomic_bool *cancel, int64_t *bytes, int64_t *inodes, struct err *err)
 {
-	struct walk w = {0};
+	struct walk w = {.cancel = cancel};
 	int rc = begin_walk(&w, path, err);
 	if (rc < 0)
 		return rc;
@@ -306,9 +312,10 @@ int tmpfs_check_emptiable(const char *path, struct err *err)
 	return 0;
 }
 
-int tmpfs_empty(const char *path, const char *const *keep, struct tmpfs_emptied *out, struct err *err)
+int tmpfs_empty(const char *path, const char *const *keep, const atomic_bool *cancel, struct tmpfs_emptied *out,
+	struct err *err)
 {
-	struct walk w = {.emptied = out};
+	struct walk w = {.emptied = out, .cancel = cancel};
 	int rc = tmpfs_check_emptiable(path, err);
 	if (rc < 0)
 		return rc;

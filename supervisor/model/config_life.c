@@ -75,6 +75,7 @@ struct config *config_for_command(char *const argv[])
 	}
 	free(c->control.listen);
 	c->control.listen = NULL;
+	c->memory.guard = MEMORY_GUARD_OFF; /* there is nothing that may give way */
 	/* As quiet as the command itself: its stderr is shared with the log. */
 	c->log.level = LOG_WARN;
 	return c;

@@ -24,6 +24,7 @@ static const struct config_word words_log_format[] = {{.word = "json"}, {.word =
 static const struct config_word words_log_level[] = {
 	{.word = "debug"}, {.word = "info"}, {.word = "warn"}, {.word = "error"}, {0}};
 static const struct config_word words_mount[] = {{.word = "expect"}, {.word = "create"}, {.word = "any"}, {0}};
+static const struct config_word words_guard[] = {{.word = "off"}, {.word = "on"}, {0}};
 static const struct config_word words_require[] = {{.word = "read-write"}, {.word = "any"}, {0}};
 static const struct config_word words_readiness[] = {{.word = "degrade"}, {.word = "strict"}, {.word = "ignore"}, {0}};
 static const struct config_word words_lease_backend[] = {{.word = "postgres"}, {.word = "kubernetes"}, {0}};
@@ -91,9 +92,11 @@ static const struct config_section section_shutdown = {
 	.name = "shutdown", .text = "How podvisor ends.", .keys = shutdown_keys};
 
 static const struct config_key memory_keys[] = {
-	KEY("high", PERCENT, config_memory, high_percent, "90%", .min = 1, .planned = true,
+	KEY("high", PERCENT, config_memory, high_percent, "90%", .min = 1, .max = 100,
 		.text = "Share of the pod's memory limit above which RAM disks are purged, browsers recycled, workers "
-			"restarted."),
+			"restarted, one after the other, until use is below (ram-disks.md)."),
+	KEY("guard", CHOICE, config_memory, guard, "on", .words = words_guard,
+		.text = "`off`: use is shown, and nothing is done about it."),
 	{0},
 };
 static const struct config_section section_memory = {
@@ -110,16 +113,17 @@ static const struct config_key volume_keys[] = {
 		.text = "Permission bits of the mount point, octal."),
 	KEY("owner", STRING, config_volume, owner, NULL, .fallback_text = "left as it is",
 		.text = "Owner of the mount point: `user` or `user:group`, names or numbers."),
-	KEY("high", PERCENT, config_volume, high_percent, "85%", .min = 1, .planned = true,
-		.text = "Purge above this."),
-	KEY("low", PERCENT, config_volume, low_percent, "70%", .planned = true, .text = "Purge until below this."),
-	KEY("purge", STRINGS, config_volume, purge, "", .planned = true,
-		.text = "What may be deleted: globs under `path`, oldest first, never a file that a process has open."),
-	KEY("min_age", DURATION, config_volume, min_age, "0s", .planned = true, .text = "Nothing younger is deleted."),
+	KEY("high", PERCENT, config_volume, high_percent, "85%", .min = 1, .text = "Purge above this."),
+	KEY("low", PERCENT, config_volume, low_percent, "70%", .text = "Purge until below this."),
+	KEY("purge", STRINGS, config_volume, purge, "", .syntax = CONFIG_GLOB,
+		.text = "What may be deleted: globs under `path`, oldest first, never a file that a process has open "
+			"(ram-disks.md)."),
+	KEY("min_age", DURATION, config_volume, min_age, "0s",
+		.text = "Nothing younger is deleted; a file's age counts from the newest of mtime, ctime and atime."),
 	KEY("on_full", STRINGS, config_volume, on_full, "", .syntax = CONFIG_REFERENCE,
-		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER, .planned = true,
-		.text = "Workers (`NAME` or `worker:NAME`) and browsers (`browser:NAME`) to restart when purging was "
-			"not enough."),
+		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER,
+		.text = "Workers (`NAME` or `worker:NAME`) and browsers (`browser:NAME`) to restart when it is still "
+			"above `high` after a purge; not again within 10 minutes, and then ever more rarely."),
 	KEY("clean_on_start", BOOL, config_volume, clean_on_start, "true", .text = "Start empty."),
 	{0},
 };

@@ -50,6 +50,7 @@ enum config_syntax {
 	CONFIG_CRON, /* read by config_job, which has more to say than yes or no */
 	CONFIG_ZONE, /* name of a time zone: Europe/Berlin */
 	CONFIG_DSN,
+	CONFIG_GLOB, /* base/glob.h */
 	CONFIG_REFERENCE, /* to a thing of the configuration */
 	CONFIG_SYNTAX_COUNT
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "podvisor/base/glob.h"
 #include "podvisor/base/nearest.h"
 #include "podvisor/base/signals.h"
 #include "podvisor/base/units.h"
@@ -375,6 +376,9 @@ static const struct {
 	[CONFIG_ZONE] = {fits_zone, "the name of a time zone, for instance \"Europe/Berlin\"",
 		"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$" OR_VARIABLE},
 	[CONFIG_DSN] = {fits_text, "a connection string of libpq, for instance \"postgres://host/database\"", "."},
+	[CONFIG_GLOB] = {glob_is_valid,
+		"names below the path, with \"**\", \"*\" and \"?\" alone as wildcards, for instance \"**/Cache/**\"",
+		"^[^/\\[\\]{}\\\\]+(/[^/\\[\\]{}\\\\]+)*$" OR_VARIABLE},
 	[CONFIG_REFERENCE] = {fits_text, "a name", "."},
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "podvisor/base/buf.h"
+#include "podvisor/model/relief.h"
 #include "podvisor/model/remains.h"
 #include "podvisor/model/verdict.h"
 #include "podvisor/model/worker_plan.h"
@@ -303,6 +304,7 @@ void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p)
 	w->wall_ahead_ms = wall_ms - now;
 	plan_ends(w, &t);
 	plan_groups(w);
+	relief_plan(w, &t);
 	enum drain_state before = w->drain.state;
 	drain_plan(&w->drain, w->config, anything_up(w), &t);
 	note_held_up(w, before, &t);
@@ -316,6 +318,7 @@ void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p)
 		database_plan(&w->databases[i], !last, &w->next_run, &t);
 	for (size_t i = 0; i < w->n_volumes; i++)
 		volume_plan(&w->volumes[i], !last, &t);
+	relief_measure(w, &t);
 	note_ready_once(w, now);
 	plan_exit(w, &t);
 }

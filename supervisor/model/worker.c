@@ -25,6 +25,8 @@ static const char *const cause_names[CAUSE_COUNT] = {
 	[CAUSE_LIVENESS] = "liveness",
 	[CAUSE_PROGRESS] = "progress",
 	[CAUSE_MEMORY] = "memory",
+	[CAUSE_POD_MEMORY] = "pod_memory",
+	[CAUSE_VOLUME] = "volume",
 	[CAUSE_DEADLINE] = "deadline",
 	[CAUSE_OVERLAP] = "overlap",
 	[CAUSE_GROUP] = "restart_with",
@@ -217,6 +219,27 @@ void worker_come_back(struct worker *w)
 {
 	w->comebacks += w->owes_comeback;
 	w->owes_comeback = false;
+}
+
+bool worker_can_renew(const struct worker *w)
+{
+	return worker_is_running(w) && w->wanted && !w->removed && !w->again;
+}
+
+bool worker_renew(struct worker *w, enum worker_cause cause)
+{
+	if (!worker_can_renew(w))
+		return false;
+	w->again = true;
+	w->cause = cause;
+	if (w->config->kind == WORKER_JOB)
+		schedule_ask(&w->schedule);
+	return true;
+}
+
+int64_t worker_growth_bytes(const struct worker *w)
+{
+	return w->memory.bytes - w->memory.baseline_bytes;
 }
 
 void worker_follow_group(struct worker *w, uint64_t comebacks)

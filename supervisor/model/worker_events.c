@@ -387,14 +387,17 @@ static void on_progressed(struct worker *w, const struct event *e, struct turn *
 static void on_measured(struct worker *w, const struct event *e, struct turn *t)
 {
 	struct worker_memory *m = &w->memory;
-	if (!m->in_flight)
+	bool awaited = m->in_flight, known = e->memory_bytes >= 0;
+	if (known)
+		m->bytes = e->memory_bytes;
+	if (known && w->ready_at && !m->baseline_bytes)
+		m->baseline_bytes = e->memory_bytes;
+	if (!awaited) /* the memory guard's */
 		return;
 	m->in_flight = false;
 	m->due = clock_after(t->now, WORKER_MEMORY_INTERVAL_MS);
-	if (e->memory_bytes < 0)
-		return;
-	m->bytes = e->memory_bytes;
-	m->strikes = m->bytes > w->config->limits.memory_bytes ? m->strikes + 1 : 0;
+	if (known)
+		m->strikes = m->bytes > w->config->limits.memory_bytes ? m->strikes + 1 : 0;
 }
 
 static void on_inspected(struct worker *w, const struct event *e, struct turn *t)

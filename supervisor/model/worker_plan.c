@@ -298,6 +298,22 @@ static bool plan_deadline(struct worker *w, struct turn *t)
 	return true;
 }
 
+static const char *why_again(const struct worker *w)
+{
+	switch (w->cause) {
+	case CAUSE_RELOAD:
+		return "its configuration changed";
+	case CAUSE_GROUP:
+		return "a thing that it restarts with came back";
+	case CAUSE_POD_MEMORY:
+		return "the pod's memory is short, and it grew most";
+	case CAUSE_VOLUME:
+		return "a RAM disk stays full";
+	default:
+		return "somebody asked to restart it";
+	}
+}
+
 static void plan_running(struct worker *w, const struct worker_gate *gate, struct turn *t)
 {
 	if (gate->shutdown || w->removed) {
@@ -309,10 +325,7 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 	if (!w->wanted)
 		begin_stop(w, CAUSE_COMMAND, t, "somebody asked to stop it");
 	else if (w->again)
-		begin_stop(w, w->cause, t, "%s",
-			w->cause == CAUSE_RELOAD  ? "its configuration changed"
-			: w->cause == CAUSE_GROUP ? "a thing that it restarts with came back"
-						  : "somebody asked to restart it");
+		begin_stop(w, w->cause, t, "%s", why_again(w));
 	else if (w->started_at && !plan_deadline(w, t) && !plan_dependency_loss(w, gate, t))
 		plan_checks(w, t);
 }

@@ -77,6 +77,7 @@ struct world *world_new(struct config *config, uint64_t seed, ms_t now)
 	w->next_run = 1;
 	w->death_slot = UINT32_MAX;
 	drain_init(&w->drain, now);
+	memory_guard_init(&w->guard, now);
 	if (add_parts(w, config, now) < 0 || add_workers(w, config, now) < 0) {
 		world_free(w);
 		return NULL;
@@ -207,6 +208,11 @@ static void apply_to_drain(struct world *w, const struct event *e, struct turn *
 	drain_apply(&w->drain, e, t);
 }
 
+static void apply_to_guard(struct world *w, const struct event *e, struct turn *t)
+{
+	memory_guard_apply(&w->guard, &w->config->memory, e, t);
+}
+
 /* The run may be of an earlier configuration than the world is. */
 static const struct config *source_of(const struct world *w, const struct event *e)
 {
@@ -243,7 +249,10 @@ void world_apply(struct world *w, const struct event *told, ms_t now)
 		[EVENT_VOLUME_PREPARED] = apply_to_volume,
 		[EVENT_VOLUME_REFUSED] = apply_to_volume,
 		[EVENT_VOLUME_MEASURED] = apply_to_volume,
+		[EVENT_VOLUME_PURGED] = apply_to_volume,
 		[EVENT_VOLUME_RELEASED] = apply_to_volume,
+		[EVENT_MEMORY_MEASURED] = apply_to_guard,
+		[EVENT_MEMORY_WEIGHED] = apply_to_guard,
 		[EVENT_POSTGRES_ANSWERED] = apply_to_database,
 		[EVENT_POSTGRES_FAILED] = apply_to_database,
 		[EVENT_POSTGRES_LOST] = apply_to_database,

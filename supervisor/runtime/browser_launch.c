@@ -226,7 +226,7 @@ static int fill_environment(struct browser_launch *l, const struct config_browse
 static int fill_places(struct browser_launch *l, const char *name, const char *volume_path, uint64_t generation)
 {
 	unsigned long long n = generation;
-	int len = snprintf(l->home, sizeof(l->home), "%s/chrome/%s", volume_path, name);
+	int len = snprintf(l->home, sizeof(l->home), "%s/" BROWSER_HOME, volume_path, name);
 	if (len < 0 || (size_t)len + 32 > sizeof(l->home))
 		return -ENAMETOOLONG;
 	snprintf(l->directory, sizeof(l->directory), "%.*s/g%llu", len, l->home, n);

@@ -31,6 +31,7 @@ struct usage {
 	struct tally *tallies; /* by slot, as many as meters->n_usage */
 	bool measuring, freed;
 	bool asked_again; /* while one is under way, which may have begun before the run did */
+	bool weighing, weigh_asked; /* the memory guard waits for the one under way; for the next one */
 	ms_t measured_at; /* 0: never */
 };
 
@@ -162,7 +163,7 @@ static bool has_memory_limit(const struct usage *u, uint32_t slot)
 static void take(struct usage *u, const struct target *t)
 {
 	const struct world *world = u->context->world;
-	if (has_memory_limit(u, t->slot))
+	if (u->weighing || has_memory_limit(u, t->slot))
 		tell_memory(u, t);
 	if (!t->measured || t->slot >= world->n_workers || world->workers[t->slot].run != t->run)
 		return;
@@ -175,6 +176,14 @@ static void take(struct usage *u, const struct target *t)
 
 static void begin(struct usage *u);
 
+static void end_weighing(struct usage *u)
+{
+	struct event e = {.kind = EVENT_MEMORY_WEIGHED};
+	if (u->weighing)
+		loop_post(u->context->loop, &e);
+	u->weighing = false;
+}
+
 static void on_measured(uv_work_t *work, int status)
 {
 	struct usage *u = work->data;
@@ -184,6 +193,8 @@ static void on_measured(uv_work_t *work, int status)
 	free(u->targets);
 	u->targets = NULL;
 	u->measured_at = loop_now();
+	if (!u->freed)
+		end_weighing(u);
 	if (u->freed)
 		free(u);
 	else if (u->asked_again)
@@ -208,14 +219,16 @@ static bool choose_targets(struct usage *u)
 static void begin(struct usage *u)
 {
 	u->asked_again = false;
-	if (!make_room(u))
-		return;
-	if (choose_targets(u) && uv_queue_work(&u->context->loop->uv, &u->work, in_pool, on_measured) == 0) {
+	u->weighing = u->weigh_asked;
+	u->weigh_asked = false;
+	if (make_room(u) && choose_targets(u) &&
+		uv_queue_work(&u->context->loop->uv, &u->work, in_pool, on_measured) == 0) {
 		u->measuring = true;
 		return;
 	}
 	free(u->targets);
 	u->targets = NULL;
+	end_weighing(u);
 }
 
 void usage_ask(struct usage *u)
@@ -226,7 +239,7 @@ void usage_ask(struct usage *u)
 
 void usage_do(struct usage *u, const struct effect *e)
 {
-	(void)e;
+	u->weigh_asked |= e->kind == EFFECT_MEMORY_WEIGH;
 	if (u->measuring)
 		u->asked_again = true;
 	else

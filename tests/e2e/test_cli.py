@@ -47,11 +47,13 @@ STATUS = {
     "remarks": ["postgres:main: degraded: slow"], "last_event": 42,
     "workers": [WORKER, BACKOFF], "browsers": [BROWSER],
     "volumes": [{"name": "tmp", "path": "/tmp", "state": "ready", "text": "", "since_seconds": 1.5, "size_bytes": 1 << 30,
-                 "used_bytes": 4096}],
+                 "used_bytes": 4096, "size_inodes": 400, "used_inodes": 12,
+                 "purge": {"running": False, "text": "", "bytes_total": 16 << 20}}],
     "postgres": [{"name": "main", "state": "degraded", "reason": "slow", "text": "a check took 700ms", "since_seconds": 60.1,
                   "connections": 12, "max_connections": 100}],
     "gateway": {"listen": "0.0.0.0:8080", "listening": True, "connections": {"http": 4, "idle": 2, "websocket": 17}, "requests": 1200},
-    "drain": DRAIN, "memory": {"limit_bytes": 4 << 30, "used_bytes": 1 << 30},
+    "drain": DRAIN, "memory": {"limit_bytes": 4 << 30, "used_bytes": 1 << 30,
+                              "guard": {"state": "calm", "high_bytes": 3 << 30, "last_step_text": ""}},
 }
 EVENTS = [{"seq": 41, "time": "2026-11-24T03:10:45.123Z", "level": "info", "thing": "worker", "subject": "api", "what": "ready",
            "text": "ready: its readiness check passed"},
@@ -447,7 +449,7 @@ backend-7d9f: not ready, up 10m45s, pid 1, podvisor 1.0.0
   worker:indexer: backoff: exited with code 1
   postgres:main: degraded: slow
 drain: serving
-memory: 1.0Gi of 4.0Gi
+memory: 1.0Gi of 4.0Gi, the guard acts above 3.0Gi
 
 WORKER   STATE    SINCE  UP   PID  RESTARTS  MEMORY  CPU  REASON
 indexer  backoff  0s     -    -    12        -       -    exited with code 1
@@ -459,8 +461,8 @@ chrome   ready  1d2h   2           200  1         1         3      300.0Mi  brow
 DATABASE  STATE     SINCE  CONNECTIONS  REASON
 main      degraded  1m     12 of 100    slow: a check took 700ms
 
-VOLUME  STATE  SINCE  USED            PATH  REASON
-tmp     ready  1s     4.0Ki of 1.0Gi  /tmp
+VOLUME  STATE  SINCE  USED            INODES     PURGED  PATH  REASON
+tmp     ready  1s     4.0Ki of 1.0Gi  12 of 400  16.0Mi  /tmp
 
 GATEWAY       STATE      HTTP  IDLE  WEBSOCKETS  REQUESTS
 0.0.0.0:8080  listening  4     2     17          1200
@@ -499,6 +501,20 @@ def test_an_empty_podvisor_has_a_short_status(canned):
                                                    "browsers": [], "volumes": [], "postgres": [], "gateway": None,
                                                    "memory": {"limit_bytes": None, "used_bytes": None}})}
     assert canned.cli("status").out == "backend-7d9f: ready, up 10m45s, pid 1, podvisor 1.0.0\n"
+
+
+def test_what_was_done_for_room_is_told(canned):
+    volume = {**STATUS["volumes"][0], "purge": {"running": False, "text": "3 files deleted, 1 MiB freed, 60% used", "bytes_total": 1 << 20}}
+    guard = {"state": "acting", "high_bytes": 3 << 30, "last_step_text": "purging the volume tmp"}
+    canned.answers = {"GET /api/v1/status": (200, {**STATUS, "volumes": [volume],
+                                                   "memory": {**STATUS["memory"], "guard": guard}})}
+    told = canned.cli("status").out
+    assert "memory: 1.0Gi of 4.0Gi, the guard acts above 3.0Gi: acting, purging the volume tmp\n" in told
+    assert "last purge: 3 files deleted, 1 MiB freed, 60% used" in told
+    volume["purge"]["running"] = True
+    guard.update(state="off", high_bytes=None)
+    told = canned.cli("status").out
+    assert "memory: 1.0Gi of 4.0Gi, the guard is off\n" in told and re.search(r"^tmp .* purging$", told, re.M)
 
 
 def test_a_drain_tells_why_and_how_long(canned):

@@ -215,7 +215,7 @@ static void set_up(struct bench *b, const char *token)
 	uv_timer_init(&b->loop.uv, &b->deadline);
 	uv_timer_start(&b->deadline, on_late, DEADLINE_MS, 0);
 	b->started_at = loop_now();
-	b->meters.memory_limit_bytes = b->meters.memory_used_bytes = -1;
+	b->meters.memory = (struct event_memory){-1, -1, -1, -1, -1, -1};
 	plan_init(&b->plan);
 	make_world(b, token);
 	b->port = (struct control_port){.ctx = b,
@@ -485,8 +485,8 @@ static void promtool_finds_nothing_to_object(void **state)
 	char path[128];
 	set_up(&b, NULL);
 	settle(&b);
-	b.meters.memory_limit_bytes = 4LL << 30;
-	b.meters.memory_used_bytes = 1LL << 30;
+	b.meters.memory.limit_bytes = 4LL << 30;
+	b.meters.memory.used_bytes = 1LL << 30;
 	histogram_add(&b.meters.loop_lag_seconds, 0.02);
 	ask_tcp(&b, &r, "GET /metrics", "");
 	assert_int_equal(r.status, 200);

@@ -98,16 +98,37 @@ static int tear_down(void **state)
 	return rc;
 }
 
-static const struct event *ask(struct bench *b, enum effect_kind kind)
+static const struct event *ask_for(struct bench *b, const struct effect *e)
 {
-	struct effect e = {.kind = kind};
 	b->answered = false;
-	volumes_do(b->volumes, &e);
+	volumes_do(b->volumes, e);
 	uv_update_time(&b->loop.uv);
 	uv_timer_start(&b->deadline, on_late, DEADLINE_MS, 0);
 	loop_run(&b->loop);
 	uv_timer_stop(&b->deadline);
 	assert_true(b->answered);
+	return &b->event;
+}
+
+static const struct event *ask(struct bench *b, enum effect_kind kind)
+{
+	struct effect e = {.kind = kind};
+	return ask_for(b, &e);
+}
+
+/* All its slices. */
+static const struct event *purge(struct bench *b, int64_t bytes)
+{
+	struct effect e = {.kind = EFFECT_VOLUME_PURGE, .value = bytes};
+	struct event_purge sum = {0};
+	do {
+		const struct event *told = ask_for(b, &e);
+		assert_int_equal(told->kind, EVENT_VOLUME_PURGED);
+		sum.bytes += told->volume.purge.bytes;
+		sum.files += told->volume.purge.files;
+	} while (b->event.volume.purge.more);
+	b->event.volume.purge.bytes = sum.bytes;
+	b->event.volume.purge.files = sum.files;
 	return &b->event;
 }
 
@@ -372,6 +393,107 @@ static void it_is_left_as_it_is_when_clean_on_start_is_off(void **state)
 	assert_true(exists(b, "file"));
 }
 
+/* ---- purging ---- */
+
+static char *everything[] = {(char *)(uintptr_t) "**", NULL};
+
+/* Seven files of 512Ki on 4Mi: 87%. */
+static void fill(struct bench *b)
+{
+	b->wanted.mount = VOLUME_MOUNT_CREATE;
+	b->wanted.purge = everything;
+	b->wanted.high_percent = 85;
+	b->wanted.low_percent = 70;
+	assert_int_equal(prepare(b)->kind, EVENT_VOLUME_PREPARED);
+	for (int i = 0; i < 7; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "f%d", i);
+		put(b, name, MIB / 2);
+	}
+}
+
+static void a_purge_goes_on_until_use_is_below_low(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	fill(b);
+	const struct event *e = purge(b, 0);
+	assert_string_equal(e->text, "");
+	assert_int_equal(e->volume.purge.files, 2);
+	assert_in_range(e->volume.used_bytes, 5 * MIB / 2, 4 * MIB / 100 * 70);
+	assert_true(exists(b, "f6"));
+}
+
+static void a_purge_for_the_pod_frees_what_was_asked_and_no_more(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	fill(b);
+	const struct event *e = purge(b, MIB + 1);
+	assert_int_equal(e->volume.purge.files, 3);
+	assert_int_equal(e->volume.purge.bytes, 3 * MIB / 2);
+}
+
+static void a_purge_does_not_enter_other_mounts(void **state)
+{
+	struct bench *b = *state;
+	char inner[128];
+	must_mount();
+	fill(b);
+	make_dir(b, "inner");
+	snprintf(inner, sizeof(inner), "%s/inner", b->path);
+	assert_int_equal(mount("test", inner, "tmpfs", 0, "size=1m"), 0);
+	put(b, "inner/precious", 10);
+	assert_int_equal(purge(b, 100 * MIB)->volume.purge.files, 7);
+	assert_true(exists(b, "inner/precious"));
+	umount2(inner, MNT_DETACH);
+}
+
+static void what_podvisor_keeps_there_is_not_purged(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	fill(b);
+	make_dir(b, "run");
+	put(b, "run/control.sock", 10);
+	purge(b, 100 * MIB);
+	assert_true(exists(b, "run/control.sock"));
+	assert_false(exists(b, "f6"));
+}
+
+static void a_directory_of_the_system_is_not_purged_either(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, "size=1m"), 0);
+	strcpy(b->path, "/mnt");
+	b->wanted.clean_on_start = false;
+	b->wanted.purge = everything;
+	assert_int_equal(prepare(b)->kind, EVENT_VOLUME_REFUSED);
+}
+
+static void a_release_in_the_middle_of_a_purge_leaves_nothing_busy(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	fill(b);
+	struct effect slice = {.kind = EFFECT_VOLUME_PURGE};
+	assert_true(ask_for(b, &slice)->volume.purge.more); /* it has been walked, and nothing deleted */
+	const struct event *e = ask(b, EFFECT_VOLUME_RELEASE);
+	assert_non_null(strstr(e->text, "was unmounted"));
+	assert_null(strstr(e->text, "lazily"));
+}
+
+static void one_that_is_given_up_in_the_middle_leaves_nothing(void **state)
+{
+	struct bench *b = *state;
+	must_mount();
+	fill(b);
+	struct effect slice = {.kind = EFFECT_VOLUME_PURGE};
+	ask_for(b, &slice);
+	volumes_do(b->volumes, &slice); /* under way when volumes goes: see tear_down, and the sanitizers */
+}
+
 /* Asked, not tried: a test that fails must not empty the machine. */
 static void a_directory_of_the_system_may_not_be_emptied(void **state)
 {
@@ -465,6 +587,13 @@ int main(void)
 		TEST(emptying_does_not_follow_links),
 		TEST(emptying_does_not_enter_other_mounts),
 		TEST(it_is_left_as_it_is_when_clean_on_start_is_off),
+		TEST(a_purge_goes_on_until_use_is_below_low),
+		TEST(a_purge_for_the_pod_frees_what_was_asked_and_no_more),
+		TEST(a_purge_does_not_enter_other_mounts),
+		TEST(what_podvisor_keeps_there_is_not_purged),
+		TEST(a_directory_of_the_system_is_not_purged_either),
+		TEST(a_release_in_the_middle_of_a_purge_leaves_nothing_busy),
+		TEST(one_that_is_given_up_in_the_middle_leaves_nothing),
 		TEST(a_directory_of_the_system_may_not_be_emptied),
 		TEST(a_ram_disk_on_a_directory_of_the_system_is_refused_and_left_alone),
 		TEST(an_unknown_owner_is_told_and_no_refusal),

@@ -119,6 +119,13 @@ bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref
 	}
 }
 
+/* Nothing is going to take its place already. */
+static bool is_free(const struct browser *b)
+{
+	return b->wanted && !b->again && !b->swap.since && b->swap.wish != RECYCLE_PRESSURE &&
+	       b->swap.wish != RECYCLE_FULL;
+}
+
 void books_before_turn(struct sim *s)
 {
 	EACH_WORKER(s, w)
@@ -128,6 +135,9 @@ void books_before_turn(struct sim *s)
 		s->was_run[w->slot] = w->run;
 	}
 	s->browser_was_available = s->world->n_browsers && browser_is_available(&s->world->browsers[0]);
+	s->browser_was_run = s->world->n_browsers ? browser_lead(&s->world->browsers[0])->run : 0;
+	s->browser_was_free = s->browser_was_available && is_free(&s->world->browsers[0]);
+	s->was_purging = s->world->n_volumes && s->world->volumes[0].purging;
 	s->furthest = wall_ms(s) / MINUTE_MS > s->furthest ? wall_ms(s) / MINUTE_MS : s->furthest;
 }
 
@@ -263,6 +273,11 @@ static void note_rung(struct sim *s, const struct event *e)
 		s->runs[e->run].rungs |= 1U << e->browser.rung;
 }
 
+bool books_is_rushed(const struct effect *e)
+{
+	return strstr(e->reason, "memory is short") || strstr(e->reason, "volume is full");
+}
+
 void books_note_browser(struct sim *s, const struct effect *e)
 {
 	struct run *r = &s->runs[e->run];
@@ -271,8 +286,10 @@ void books_note_browser(struct sim *s, const struct effect *e)
 	r->ending |= ends;
 	r->killed |= e->kind == EFFECT_BROWSER_KILL;
 	r->served |= e->kind == EFFECT_BROWSER_SERVE;
-	if (e->kind == EFFECT_BROWSER_RETIRE)
+	if (e->kind == EFFECT_BROWSER_RETIRE) {
 		r->retired_at = s->now;
+		r->rushed = books_is_rushed(e);
+	}
 	if (e->kind == EFFECT_BROWSER_LAUNCH)
 		s->browser_generation = e->value;
 }
@@ -320,6 +337,13 @@ static void note_part_fact(struct sim *s, const struct event *e)
 		break;
 	case EVENT_VOLUME_RELEASED:
 		s->volume_prepared = false;
+		break;
+	case EVENT_VOLUME_PURGED:
+		s->purging &= e->volume.purge.more;
+		break;
+	case EVENT_MEMORY_MEASURED:
+		s->memory_above |=
+			e->memory.used_bytes > e->memory.limit_bytes / 100 * s->world->config->memory.high_percent;
 		break;
 	case EVENT_BROWSER_ANSWERED:
 		note_rung(s, e);

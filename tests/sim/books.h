@@ -26,6 +26,8 @@ bool books_is_there(struct sim *s, const struct worker *w, struct config_ref ref
 
 /* Each rung has answered once in this run of the browser. */
 bool books_is_proven(const struct sim *s, uint64_t run);
+/* It is retired because the pod's memory or a volume is short of room: then no other starts beside it. */
+bool books_is_rushed(const struct effect *e);
 /* Of the run that an effect is about. */
 void books_note_browser(struct sim *s, const struct effect *e);
 

@@ -186,6 +186,36 @@ static void measure(struct sim *s, const struct effect *e)
 	reply(s, a_while(s, 500), measured);
 }
 
+/* How much of the pod's limit is used drifts, and what was done for it helps for a while. */
+static void measure_memory(struct sim *s, const struct effect *e)
+{
+	struct event measured = answer(e, EVENT_MEMORY_MEASURED);
+	int64_t limit = (int64_t)1 << 30;
+	if (s->step.at == s->now || s->calm)
+		s->hunger = 50;
+	s->hunger += (int)random_below(&s->random, 30) - 14;
+	s->hunger = s->hunger < 40 ? 40 : s->hunger > 99 ? 99 : s->hunger;
+	measured.memory = (struct event_memory){.limit_bytes = limit,
+		.used_bytes = limit / 100 * s->hunger,
+		.charged_bytes = limit,
+		.pressure_ratio = -1};
+	if (s->calm)
+		measured.memory.used_bytes = limit / 2;
+	reply(s, a_while(s, 300), measured);
+}
+
+static void weigh(struct sim *s, const struct effect *e)
+{
+	for (size_t i = 0; i < s->n_alive; i++) {
+		const struct run *r = &s->runs[s->alive[i]];
+		struct event weighed = {.kind = EVENT_WORKER_MEASURED, .slot = r->slot, .run = s->alive[i]};
+		weighed.memory_bytes = fault(s, 10) ? -1 : a_while(s, 500) << 20;
+		if (!r->browser)
+			reply(s, a_while(s, 200), weighed);
+	}
+	reply(s, 200, answer(e, EVENT_MEMORY_WEIGHED));
+}
+
 /* One that runs until it is forgotten, or that ends the worker itself. */
 static void run_stop_command(struct sim *s, const struct effect *e)
 {
@@ -282,14 +312,34 @@ static void close_database(struct sim *s, const struct effect *e)
 	life_post(s, a_while(s, 5), answer(e, EVENT_POSTGRES_CLOSED));
 }
 
+/* Of inodes alone it has too few at times. */
+static struct event look_at_volume(struct sim *s, const struct effect *e, enum event_kind kind)
+{
+	struct event looked = answer(e, kind);
+	looked.volume.size_bytes = (int64_t)8 << 30;
+	looked.volume.used_bytes = (int64_t)1 << 30;
+	looked.volume.size_inodes = 100;
+	looked.volume.used_inodes = fault(s, 40) ? 90 : 50;
+	looked.volume.is_tmpfs = true;
+	return looked;
+}
+
 static void prepare_volume(struct sim *s, const struct effect *e)
 {
-	life_post(s, a_while(s, 50), answer(e, EVENT_VOLUME_PREPARED));
+	life_post(s, a_while(s, 50), look_at_volume(s, e, EVENT_VOLUME_PREPARED));
 }
 
 static void measure_volume(struct sim *s, const struct effect *e)
 {
-	life_post(s, a_while(s, 5), answer(e, EVENT_VOLUME_MEASURED));
+	life_post(s, a_while(s, 5), look_at_volume(s, e, EVENT_VOLUME_MEASURED));
+}
+
+static void purge_volume(struct sim *s, const struct effect *e)
+{
+	struct event purged = look_at_volume(s, e, EVENT_VOLUME_PURGED);
+	purged.volume.purge.files = (int)random_below(&s->random, 3);
+	purged.volume.purge.more = fault(s, 50);
+	life_post(s, 1 + a_while(s, 300), purged);
 }
 
 static void release_volume(struct sim *s, const struct effect *e)
@@ -343,7 +393,10 @@ void outside_carry_out(struct sim *s, const struct effect *e)
 		[EFFECT_WORKER_STOP_COMMAND] = run_stop_command,
 		[EFFECT_VOLUME_PREPARE] = prepare_volume,
 		[EFFECT_VOLUME_MEASURE] = measure_volume,
+		[EFFECT_VOLUME_PURGE] = purge_volume,
 		[EFFECT_VOLUME_RELEASE] = release_volume,
+		[EFFECT_MEMORY_MEASURE] = measure_memory,
+		[EFFECT_MEMORY_WEIGH] = weigh,
 		[EFFECT_POSTGRES_CHECK] = check_database,
 		[EFFECT_POSTGRES_CANARY] = check_database,
 		[EFFECT_POSTGRES_CLOSE] = close_database,

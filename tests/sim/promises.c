@@ -65,6 +65,7 @@ static void promises_of_worker(struct sim *s, const struct worker *w)
 
 void promises_after_turn(struct sim *s)
 {
+	promise_memory_step(s);
 	books_note_losses(s);
 	for (size_t i = 0; i < s->plan.count; i++)
 		promise_loss(s, &s->plan.effects[i]);

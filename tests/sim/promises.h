@@ -38,6 +38,11 @@ void promise_run_time(struct sim *s, const struct worker *w, const struct book *
 /* In quiet times each job runs, and succeeds. */
 void promise_jobs_run(struct sim *s, ms_t since);
 
+/* ---- promises_memory.c ---- */
+
+/* What the memory guard did in this turn. */
+void promise_memory_step(struct sim *s);
+
 /* ---- promises_parts.c ---- */
 
 /* What is to be done by then is not left to chance: the plan wants to be woken for it. */

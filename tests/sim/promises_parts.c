@@ -33,8 +33,8 @@ static bool is_proven_after(const struct sim *s, uint64_t run)
 /* Where there is room for two, the old one takes sessions until a new one has proven itself. */
 void promise_swap(struct sim *s, const struct effect *e)
 {
-	CHECK(s, !s->roomy || is_proven_after(s, e->run), "run %llu takes no sessions any more before another can",
-		(unsigned long long)e->run);
+	CHECK(s, !s->roomy || books_is_rushed(e) || is_proven_after(s, e->run),
+		"run %llu takes no sessions any more before another can", (unsigned long long)e->run);
 }
 
 /* Sessions go only to a Chrome that has answered on every rung. */
@@ -60,7 +60,7 @@ void promise_drain_time(struct sim *s, const struct effect *e)
 	if (!r->retired_at || r->ending || r->life != LIFE_RUNS || !r->sessions || !may_run(s, b) ||
 		e->kind != EFFECT_BROWSER_CLOSE)
 		return;
-	ms_t drain = s->roomy ? b->config->drain : BROWSER_SHORT_DRAIN_MS;
+	ms_t drain = s->roomy && !r->rushed ? b->config->drain : BROWSER_SHORT_DRAIN_MS;
 	CHECK(s, s->now >= r->retired_at + drain, "run %llu ends with %lld sessions %lld ms after it was retired",
 		(unsigned long long)e->run, (long long)r->sessions, (long long)(s->now - r->retired_at));
 }

@@ -38,6 +38,7 @@ struct run {
 	/* of a browser, by facts and effects */
 	unsigned rungs; /* bits: have answered */
 	bool served, ending, killed; /* ending: asked to end, however */
+	bool rushed; /* retired for room that it itself takes */
 	ms_t retired_at; /* 0: it was not */
 	int64_t sessions;
 	ms_t measure_at; /* the next census */
@@ -118,6 +119,13 @@ struct sim {
 	uint64_t checks_under_way[2]; /* of the database: runs of the kept session's and the canary's; 0: none */
 	ms_t browser_end_at; /* since when its end is wanted, by the clock of turns in time; CLOCK_NEVER: it is not */
 	int64_t browser_generation; /* the newest that was launched */
+	bool memory_above; /* measured, since the guard's last step */
+	bool browser_was_free; /* to be recycled */
+	bool purging, was_purging; /* the volume, by what was told; before this turn */
+	struct memory_step step; /* the guard's last */
+	uint64_t step_run, steps_seen, browser_was_run; /* the run that it was to end; how many steps there were */
+	ms_t acted_at[MEMORY_ACTION_COUNT]; /* 0: never */
+	int hunger; /* of the pod's limit, in percent: what is measured */
 	uint64_t exits; /* that a worker has to have counted after an exit */
 	uint64_t told_seq; /* of the newest entry in the journal */
 	bool started_once;

@@ -8,7 +8,8 @@
 
 #define AROUND                                                                                                  \
 	"\"shutdown\": { \"deadline\": \"55s\" },"                                                              \
-	"\"volumes\": { \"tmp\": { \"path\": \"/v\", \"size\": \"1Mi\", \"mount\": \"any\" } },"                \
+	"\"volumes\": { \"tmp\": { \"path\": \"/v\", \"size\": \"1Mi\", \"mount\": \"any\","                    \
+	" \"purge\": [\"**\"], \"on_full\": [\"api\", \"browser:chrome\"] } },"                                 \
 	"\"postgres\": { \"main\": { \"dsn\": \"host=db\" } },"                                                 \
 	"\"browsers\": { \"chrome\": { \"volume\": \"tmp\", \"executable\": \"/c\", \"drain\": \"20s\","        \
 	"  \"recycle\": { \"age\": \"60s\", \"per_hour\": 30 } } },"                                            \

@@ -4,6 +4,7 @@
 #ifndef PODVISOR_IO_TMPFS_H
 #define PODVISOR_IO_TMPFS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,8 +38,10 @@ int tmpfs_unmount(const char *path, bool *lazily, struct err *err) MUST_CHECK;
 int tmpfs_own(const char *path, mode_t mode, const char *owner, struct err *err) MUST_CHECK;
 
 /* Space and entries below path, counted by walking: for what is not a file
- * system of its own. Does not cross into other file systems. */
-int tmpfs_count(const char *path, int64_t *bytes, int64_t *inodes, struct err *err) MUST_CHECK;
+ * system of its own. Does not cross into other file systems. Ends early, with what was counted until then, once
+ * *cancel (may be NULL) is true. */
+int tmpfs_count(
+	const char *path, const atomic_bool *cancel, int64_t *bytes, int64_t *inodes, struct err *err) MUST_CHECK;
 
 struct tmpfs_emptied {
 	int64_t removed, failed;
@@ -51,7 +54,8 @@ int tmpfs_check_emptiable(const char *path, struct err *err) MUST_CHECK;
 /* Deletes everything below path but what is in keep (NULL-terminated; paths that do
  * not exist are fine) and the directories on the way there. Follows no symbolic
  * link and crosses into no other file system. -EPERM as above. What cannot be
- * deleted is counted, not an error. */
-int tmpfs_empty(const char *path, const char *const *keep, struct tmpfs_emptied *out, struct err *err) MUST_CHECK;
+ * deleted is counted, not an error. Ends early once *cancel (may be NULL) is true. */
+int tmpfs_empty(const char *path, const char *const *keep, const atomic_bool *cancel, struct tmpfs_emptied *out,
+	struct err *err) MUST_CHECK;
 
 #endif

@@ -54,8 +54,11 @@ struct config_shutdown {
 	char *termination_log;
 };
 
+enum memory_guard_mode { MEMORY_GUARD_OFF, MEMORY_GUARD_ON };
+
 struct config_memory {
 	int high_percent;
+	enum memory_guard_mode guard;
 };
 
 enum volume_mount { VOLUME_MOUNT_EXPECT, VOLUME_MOUNT_CREATE, VOLUME_MOUNT_ANY };

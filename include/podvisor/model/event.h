@@ -26,7 +26,11 @@
 	X(EVENT_VOLUME_PREPARED, "volume-prepared")             \
 	X(EVENT_VOLUME_REFUSED, "volume-refused")               \
 	X(EVENT_VOLUME_MEASURED, "volume-measured")             \
+	X(EVENT_VOLUME_PURGED, "volume-purged")                 \
 	X(EVENT_VOLUME_RELEASED, "volume-released")             \
+	/* the pod's memory */                                  \
+	X(EVENT_MEMORY_MEASURED, "memory-measured")             \
+	X(EVENT_MEMORY_WEIGHED, "memory-weighed")               \
 	/* databases: slot, run of the session */               \
 	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")         \
 	X(EVENT_POSTGRES_FAILED, "postgres-failed")             \
@@ -154,6 +158,24 @@ struct event_inspection {
 	int pressure_percent; /* of the last 10 s in which somebody waited for a CPU (PSI); 0: none, or unknown */
 };
 
+/* What a slice of a purge did, and what it found that stays. */
+struct event_purge {
+	int64_t bytes; /* that became free */
+	int files, directories; /* deleted */
+	int open, young, failed; /* files that match and stay; of the last look through all */
+	int unseen; /* processes whose open files podvisor may not see */
+	bool more; /* it is not over */
+};
+
+/* Of the pod's cgroup; -1: unknown. */
+struct event_memory {
+	int64_t limit_bytes; /* -1: or none */
+	int64_t used_bytes; /* without page cache that the kernel drops first; RAM disks are in it */
+	int64_t charged_bytes; /* everything */
+	int64_t limit_hits, oom_kills; /* ever */
+	double pressure_ratio; /* share of the last 10 s in which some task waited for memory */
+};
+
 struct event {
 	enum event_kind kind;
 	uint32_t slot; /* which worker, volume, database or browser: index into the world's array */
@@ -188,7 +210,9 @@ struct event {
 			int64_t used_bytes, size_bytes;
 			int64_t used_inodes, size_inodes;
 			bool is_tmpfs, mounted_by_us;
+			struct event_purge purge; /* VOLUME_PURGED; a failure in text */
 		} volume;
+		struct event_memory memory; /* MEMORY_MEASURED; MEMORY_WEIGHED: every WORKER_MEASURED has been told */
 		struct {
 			enum postgres_reason reason;
 			bool canary, in_recovery, read_only;

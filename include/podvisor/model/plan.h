@@ -24,7 +24,11 @@
 	X(EFFECT_WORKER_STOP_COMMAND, "worker-stop-command") /* slot, run */                          \
 	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                    \
 	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                    \
+	X(EFFECT_VOLUME_PURGE, "volume-purge") /* a slice; value: bytes to free, or 0 */              \
+	X(EFFECT_VOLUME_CANCEL, "volume-cancel") /* what is under way ends early, and is answered */  \
 	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                    \
+	X(EFFECT_MEMORY_MEASURE, "memory-measure") /* the pod's cgroup */                             \
+	X(EFFECT_MEMORY_WEIGH, "memory-weigh") /* the memory of every worker's tree */                \
 	X(EFFECT_POSTGRES_CHECK, "postgres-check") /* connects first when there is no session; run */ \
 	X(EFFECT_POSTGRES_CANARY, "postgres-canary") /* fresh connection */                           \
 	X(EFFECT_POSTGRES_CLOSE, "postgres-close")                                                    \

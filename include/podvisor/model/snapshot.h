@@ -77,7 +77,7 @@ struct meters {
 	uint64_t log_dropped_lines; /* because stdout was slower */
 	uint64_t orphans_reaped;
 	struct histogram loop_lag_seconds;
-	int64_t memory_limit_bytes, memory_used_bytes; /* of the cgroup; -1: unknown */
+	struct event_memory memory; /* of the pod's cgroup, filled by runtime/pod_memory */
 };
 
 struct snapshot {

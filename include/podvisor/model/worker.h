@@ -59,6 +59,8 @@ enum worker_cause {
 	CAUSE_LIVENESS, /* its liveness check failed */
 	CAUSE_PROGRESS, /* its work stood still */
 	CAUSE_MEMORY, /* its tree stayed above limits.memory */
+	CAUSE_POD_MEMORY, /* the pod's memory is short, and of those that may go it grew most */
+	CAUSE_VOLUME, /* a RAM disk that names it in on_full stays full */
 	CAUSE_DEADLINE, /* a job took longer than its deadline */
 	CAUSE_OVERLAP, /* a job's next run takes its place */
 	CAUSE_GROUP, /* a thing that it restarts with came back */
@@ -95,7 +97,11 @@ struct worker_memory {
 	bool in_flight;
 	int strikes;
 	int64_t bytes; /* the last one */
+	int64_t baseline_bytes; /* the first one since it is ready; 0: there was none */
 };
+
+/* It is weighed for its baseline so long after it became ready, or later. */
+#define WORKER_BASELINE_MS 1000
 
 /* Where stop.command stands. */
 enum worker_stop { WORKER_STOP_NONE, WORKER_STOP_COMMANDED, WORKER_STOP_TO_SIGNAL };
@@ -159,6 +165,13 @@ void worker_init(struct worker *w, struct config *source, const struct config_wo
 void worker_fini(struct worker *w);
 /* Takes another configuration; a running worker that differs is started anew, but a job's run goes on. */
 void worker_reconfigure(struct worker *w, struct config *source, const struct config_worker *config, struct turn *t);
+
+/* It runs, nobody ends it, and it is not to be started anew already. */
+bool worker_can_renew(const struct worker *w);
+/* Then it is ended in order and started again, without back-off. */
+bool worker_renew(struct worker *w, enum worker_cause cause);
+/* By how much its memory grew since it was ready; all of it while that is not known. */
+int64_t worker_growth_bytes(const struct worker *w);
 
 /* comebacks: of those that it restarts with, summed up; when there are more than
  * before and it runs, it is to be started anew. */

@@ -16,6 +16,7 @@
 #include "podvisor/model/drain.h"
 #include "podvisor/model/event.h"
 #include "podvisor/model/journal.h"
+#include "podvisor/model/memory_guard.h"
 #include "podvisor/model/plan.h"
 #include "podvisor/model/volume.h"
 #include "podvisor/model/worker.h"
@@ -34,6 +35,7 @@ struct world {
 	struct browser *browsers;
 	size_t n_browsers;
 	struct drain drain;
+	struct memory_guard guard;
 	bool all_ready_once; /* everything critical has been ready one time: /startupz */
 	ms_t *lost_at, *back_at; /* by database: when it went away, when it came back; 0: never */
 	bool exiting; /* EFFECT_EXIT was planned */

@@ -17,6 +17,9 @@
  * file and hang for ever. */
 #define BROWSER_ROOM_BYTES ((int64_t)64 << 20)
 
+/* Of all its generations: below its volume, by its name. */
+#define BROWSER_HOME "chrome/%s"
+
 struct browser_launch {
 	char executable[PATH_MAX];
 	char home[PATH_MAX]; /* VOLUME/chrome/NAME: of all generations */

@@ -29,7 +29,7 @@ static int set_up(void **state)
 	workers[0] = (struct worker){.config = &api, .name = "api", .state = WORKER_READY, .run = 1, .started_at = 250};
 	workers[1] = (struct worker){0};
 	database = (struct database){.config = &main_db, .state = DATABASE_UP, .lag_ms = -1, .max_connections = 100};
-	meters = (struct meters){.memory_limit_bytes = -1, .memory_used_bytes = -1};
+	meters = (struct meters){.memory = {-1, -1, -1, -1, -1, -1}};
 	world = (struct world){
 		.config = &config, .workers = workers, .n_workers = 2, .databases = &database, .n_databases = 1};
 	self = (struct self_usage){.cpu_seconds = 0.25, .open_fds = 12, .max_fds = -1};
@@ -151,6 +151,46 @@ static void what_is_not_known_has_no_sample_and_no_family(void **state)
 	has("\nprocess_cpu_seconds_total 0.25\n");
 }
 
+static void use_of_disks_and_memory_and_what_was_done_for_room_is_shown(void **state)
+{
+	(void)state;
+	struct config_volume tmp = {.name = (char *)(uintptr_t) "tmp"};
+	struct volume volume = {.config = &tmp,
+		.state = VOLUME_READY,
+		.size_bytes = 1000,
+		.used_bytes = 900,
+		.size_inodes = 50,
+		.used_inodes = 7,
+		.purged_bytes = 300,
+		.purged_files = 4,
+		.fulls = 1};
+	world.volumes = &volume;
+	world.n_volumes = 1;
+	world.guard.actions[MEMORY_RECYCLE] = 2;
+	meters.memory = (struct event_memory){.limit_bytes = 4000,
+		.used_bytes = 3000,
+		.charged_bytes = 3500,
+		.limit_hits = 5,
+		.oom_kills = 1,
+		.pressure_ratio = 0.25};
+	scrape();
+	has("\npodvisor_volume_size_bytes{volume=\"tmp\"} 1000\n");
+	has("\npodvisor_volume_used_bytes{volume=\"tmp\"} 900\n");
+	has("\npodvisor_volume_size_inodes{volume=\"tmp\"} 50\n");
+	has("\npodvisor_volume_used_inodes{volume=\"tmp\"} 7\n");
+	has("\npodvisor_volume_purged_bytes_total{volume=\"tmp\"} 300\n");
+	has("\npodvisor_volume_purged_files_total{volume=\"tmp\"} 4\n");
+	has("\npodvisor_volume_fulls_total{volume=\"tmp\"} 1\n");
+	has("\npodvisor_memory_limit_bytes 4000\n");
+	has("\npodvisor_memory_used_bytes 3000\n");
+	has("\npodvisor_memory_charged_bytes 3500\n");
+	has("\npodvisor_memory_pressure_ratio 0.25\n");
+	has("\npodvisor_memory_limit_hits_total 5\n");
+	has("\npodvisor_memory_oom_kills_total 1\n");
+	has("\npodvisor_memory_actions_total{action=\"purge\"} 0\n");
+	has("\npodvisor_memory_actions_total{action=\"recycle\"} 2\n");
+}
+
 static void what_was_measured_is_shown_also_when_it_is_zero(void **state)
 {
 	(void)state;
@@ -227,6 +267,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(log_lines_are_those_of_the_worker_that_has_the_slot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dropped_lines_tell_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_sample_and_no_family, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			use_of_disks_and_memory_and_what_was_done_for_room_is_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_measured_is_shown_also_when_it_is_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_database_that_does_not_answer_shows_nothing_stale, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_gateway_counts_by_route_and_class, set_up, tear_down),

@@ -312,8 +312,6 @@ static void all_mistakes_of_a_file_are_named_in_its_order(void **state)
 			"\"api\" does not fit (expected a path that begins with \"/\", without \"?\" and \"#\")"},
 		{22, 40, "gateway.routes[0].to", "\"unix:api.sock\" does not fit (expected " TARGET ")"},
 		{22, 80, "gateway.routes[1].to", "\"127.0.0.1:99999\" does not fit (expected " TARGET ")"},
-		{24, 55, "volumes.disk.high", "is not available in this version"},
-		{24, 70, "volumes.disk.low", "is not available in this version"},
 		{24, 77, "volumes.disk.low", "low 60% is not below high 50%"}};
 	(void)state;
 	assert_mistakes(parse_fixture("several.json"), expected, COUNT(expected));
@@ -624,6 +622,24 @@ static void restart_with_names_others_that_are_there(void **state)
 		"there is no worker of the name \"z\" (expected one that is configured)");
 }
 
+static void what_may_be_purged_lies_below_the_path(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"/tmp/**", "../x", "a/../b", "a//b", "b/", "x**", "*.[ch]"};
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		char text[160], sentence[200];
+		snprintf(text, sizeof(text), "{'volumes': {'v': {'path': '/v', 'size': '1Mi', 'purge': ['**', '%s']}}}",
+			bad[i]);
+		snprintf(sentence, sizeof(sentence),
+			"\"%s\" does not fit (expected names below the path, with \"**\", \"*\" and \"?\" alone as "
+			"wildcards, for instance \"**/Cache/**\")",
+			bad[i]);
+		assert_one(text, "volumes.v.purge[1]", sentence);
+	}
+	assert_one("{'volumes': {'v': {'path': '/v', 'size': '1Mi', 'on_full': ['browser:b']}}}",
+		"volumes.v.on_full[0]", "there is no browser of the name \"b\" (expected one that is configured)");
+}
+
 /* What this version does not do yet is refused, not ignored. */
 static void nothing_is_accepted_that_is_not_there(void **state)
 {
@@ -632,12 +648,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 	} cases[] = {{"worker", "'lease': 'x'", "workers.a.lease"},
 		{"worker", "'lease': {'name': 'x', 'spread': true}", "workers.a.lease"},
 		{"worker", "'standby': 'warm'", "workers.a.standby"},
-		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"},
-		{"volume", "'purge': ['**']", "volumes.v.purge"}, {"volume", "'min_age': '1m'", "volumes.v.min_age"},
-		{"volume", "'on_full': ['browser:b']", "volumes.v.on_full"},
-		{"volume", "'high': '80%'", "volumes.v.high"}, {"volume", "'low': '10%'", "volumes.v.low"},
-
-		{"memory", "'high': '80%'", "memory.high"}};
+		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[1024], extra[5][100] = {"", "", "", "", ""};
@@ -1337,7 +1348,7 @@ static void assert_every_key(const json_t *properties, const char *full)
 /* Sections of planned keys alone are not in the file that sets all others. */
 static bool is_planned(const char *definition)
 {
-	static const char *const planned[] = {"recycle", "overlap", "lease", "leases", "memory"};
+	static const char *const planned[] = {"recycle", "overlap", "lease", "leases"};
 	for (size_t i = 0; i < COUNT(planned); i++)
 		if (strcmp(planned[i], definition) == 0)
 			return true;
@@ -1507,6 +1518,7 @@ int main(void)
 		cmocka_unit_test(two_separate_cycles_are_both_named),
 		cmocka_unit_test(progress_takes_its_number_from_one_place),
 		cmocka_unit_test(restart_with_names_others_that_are_there),
+		cmocka_unit_test(what_may_be_purged_lies_below_the_path),
 		cmocka_unit_test(nothing_is_accepted_that_is_not_there),
 		cmocka_unit_test(secret_values_are_concealed_wherever_they_come_back),
 		cmocka_unit_test(a_socket_s_path_fits_into_its_address),
