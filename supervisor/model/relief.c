@@ -78,6 +78,12 @@ static bool can_recycle(const struct browser *b)
 	       b->swap.wish != RECYCLE_PRESSURE && b->swap.wish != RECYCLE_FULL;
 }
 
+/* A browser that somebody stops meanwhile gives its memory back when it is gone. */
+static bool has_recycled(const struct browser *b)
+{
+	return b->wanted ? can_recycle(b) : !browser_is_up(b);
+}
+
 /* What was asked for is done: the purge, the new Chrome, the new run. */
 static bool has_settled(const struct world *w)
 {
@@ -85,8 +91,7 @@ static bool has_settled(const struct world *w)
 	if (last->action == MEMORY_PURGE)
 		return last->slot >= w->n_volumes || !w->volumes[last->slot].purging;
 	if (last->action == MEMORY_RECYCLE)
-		return last->slot >= w->n_browsers || !w->browsers[last->slot].wanted ||
-		       can_recycle(&w->browsers[last->slot]);
+		return last->slot >= w->n_browsers || has_recycled(&w->browsers[last->slot]);
 	const struct worker *worker = last->slot < w->n_workers ? &w->workers[last->slot] : NULL;
 	return !worker || !worker->config || !(worker->again || worker->state == WORKER_STOPPING);
 }
