@@ -173,6 +173,19 @@ PLANTS = [
           "the browser is not wanted any more"),
     Plant("two-checks-of-a-database-at-once", "database.c",
           "if (d->check_in_flight)\n", "if (d->check_in_flight && d->session)\n", "while that of run|planned twice"),
+    # leases: one holder, tokens that only grow
+    Plant("a-term-counts-from-the-receipt", "lease.c", "\t\tl->sent_at = e->sent;\n", "\t\tl->sent_at = e->received;\n", "at once"),
+    Plant("a-renewal-looks-at-the-name-only", "lease_row.c",
+          "return row->token == o->token && row->timeline == o->timeline && strcmp(row->holder, me) == 0;",
+          "(void)row, (void)o, (void)me;\n\treturn true;", "at once|after"),
+    Plant("a-release-comes-before-the-end-of-the-tree", "lease.c", "if (!ends || wish.tree)", "if (!ends)", "releases while its tree lives"),
+    Plant("the-clock-of-the-server-counts", "lease.c", "\t\tl->seen_at = e->received;\n",
+          "\t\tl->seen_at = e->received - (e->server_ms - e->row.renewed_ms);\n", "at once|nobody holds it"),
+    Plant("what-is-taken-is-not-compared", "lease_row.c", " || !is_as_expected(row, &o->expected)", " || !&is_as_expected", "at once|after"),
+    Plant("a-new-timeline-is-taken-at-once", "lease_epoch.c",
+          "return granted == e->timeline ? e->first_sight : clock_after(e->first_sight, ttl);",
+          "return granted == e->timeline ? e->first_sight : e->first_sight + 0 * ttl;", "at once|after"),
+    Plant("another-timeline-is-not-noticed", "lease_row.c", "timeline != o->timeline || ", "", "at once|after"),
 ]
 
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "podvisor/model/verdict.h"
+#include "leases.h"
 #include "promises.h"
 
 enum { DEFAULT_STEPS = 500000 };
@@ -127,18 +128,29 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void any_life_keeps_the_promises(void **state)
+static void any_number_of(uint64_t (*life)(uint64_t seed), uint64_t times)
 {
-	(void)state;
 	uint64_t one = number("SIM_SEED", 0), lives = one ? 1 : number("SIM_SEEDS", 0);
-	uint64_t least = lives ? 0 : number("SIM_STEPS", DEFAULT_STEPS);
+	uint64_t least = lives ? 0 : times * number("SIM_STEPS", DEFAULT_STEPS);
 	uint64_t first = one ? one : number("SIM_FROM", 1), seed = first, steps = 0;
 	double began_at = seconds();
 	while (steps < least || seed - first < lives)
-		steps += one_life(seed++);
+		steps += life(seed++);
 	double took = seconds() - began_at;
 	print_message("%llu steps, %llu lives, %.1f s\n", (unsigned long long)steps, (unsigned long long)(seed - first),
 		took);
+}
+
+static void any_life_keeps_the_promises(void **state)
+{
+	(void)state;
+	any_number_of(one_life, 1);
+}
+
+static void any_schedule_keeps_a_lease_with_one_holder(void **state)
+{
+	(void)state;
+	any_number_of(leases_live, 4); /* they are small steps */
 }
 
 int main(void)
@@ -147,6 +159,7 @@ int main(void)
 		cmocka_unit_test(a_quiet_stack_gets_ready_and_ends_with_0),
 		cmocka_unit_test(nothing_that_depends_on_a_database_starts_before_it_is_up),
 		cmocka_unit_test(any_life_keeps_the_promises),
+		cmocka_unit_test(any_schedule_keeps_a_lease_with_one_holder),
 	};
 	int failed = cmocka_run_group_tests_name("sim", tests, NULL, NULL);
 	stacks_free();
