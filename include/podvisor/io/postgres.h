@@ -47,6 +47,8 @@ struct postgres_options {
 	void (*opened)(void *ctx);
 	/* Opening failed, or the session ended while nothing was asked: it is dead. */
 	void (*ended)(void *ctx, const struct postgres_failure *why);
+	/* Somebody notified a channel that the session listens to; NULL: nobody cares. */
+	void (*notified)(void *ctx, const char *payload);
 };
 
 /* Begins to open a connection. No call is made from within; none after
@@ -58,6 +60,10 @@ int postgres_open(struct postgres **out, struct loop *l, const struct postgres_o
  * ended is not called. -EBUSY when not idle, -ENOTCONN when it cannot be sent:
  * it is dead then. */
 int postgres_query(struct postgres *p, const char *sql, ms_t timeout,
+	void (*answered)(void *ctx, const struct postgres_rows *rows, const struct postgres_failure *why), void *ctx,
+	struct err *err) MUST_CHECK;
+/* The same for one statement with n values in the place of $1, $2, ..., each text or NULL. */
+int postgres_query_with(struct postgres *p, const char *sql, const char *const *values, int n, ms_t timeout,
 	void (*answered)(void *ctx, const struct postgres_rows *rows, const struct postgres_failure *why), void *ctx,
 	struct err *err) MUST_CHECK;
 bool postgres_is_alive(const struct postgres *p);
