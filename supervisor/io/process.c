@@ -14,7 +14,7 @@
 #include "podvisor/base/buf.h"
 #include "podvisor/io/descriptors.h"
 
-#define OPTIONS_MAX       16
+#define OPTIONS_MAX       17
 #define OPTIONS_MAX_BYTES 65536
 #define FDS_MAX           6 /* 0, 1, 2, two extra ones, control */
 
@@ -44,6 +44,7 @@ static void write_options(struct buf *text, const struct process_spec *spec, int
 	add_number(text, "--control", keep, keep != 3);
 	add_number(text, "--keep", keep, keep != 3);
 	add_number(text, "--parent", getpid(), true);
+	add_number(text, "--deadline", spec->deadline, spec->deadline != INT64_MAX);
 	add_number(text, "--uid", spec->uid, spec->uid >= 0);
 	add_number(text, "--gid", spec->gid, spec->gid >= 0);
 	add_groups(text, spec);
@@ -273,6 +274,12 @@ void process_follow(struct process *p, pid_t pid)
 {
 	if (p->port && p->started && !p->exited && ask(p, SHIM_FOLLOW, pid) == 0)
 		p->pid = pid;
+}
+
+void process_set_deadline(struct process *p, int64_t at_ms)
+{
+	if (p->port && !p->exited)
+		ask(p, SHIM_DEADLINE, at_ms);
 }
 
 void process_kill(struct process *p)

@@ -1,8 +1,10 @@
 /* podvisor-shim stands between podvisor and one worker. It is the subreaper of
  * everything the worker starts, and it outlives all of it: when the main process
  * ends, when podvisor says so, or when podvisor is gone, it kills the tree and
- * waits until nothing is left. It needs no privilege for that. Idle, it sleeps
- * in poll without a timer. It is statically linked, so that it is small and that
+ * waits until nothing is left. It needs no privilege for that. A worker under a
+ * lease has a deadline, which podvisor moves on with each renewal: when it passes,
+ * the shim kills by itself, even while podvisor is stopped. Idle, it sleeps in poll,
+ * without a timer unless there is a deadline. It is statically linked, so that it is small and that
  * nothing in the worker's environment (LD_PRELOAD and the like) can change it. */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "podvisor/shim/expiry.h"
 #include "podvisor/shim/kernel.h"
 #include "podvisor/shim/launch.h"
 #include "podvisor/shim/options.h"
@@ -35,6 +38,7 @@ struct shim {
 	const struct options *options;
 	int control; /* -1 when podvisor's end is closed */
 	int signals;
+	int deadline; /* timer; -1: none */
 	pid_t main_pid; /* 0 when reaped */
 	int main_fd; /* pidfd of a main process that may be no child of ours; -1: none */
 	bool killing;
@@ -166,6 +170,10 @@ static void obey(struct shim *s, const struct shim_request *request)
 	case SHIM_FOLLOW:
 		follow(s, (pid_t)request->value);
 		break;
+	case SHIM_DEADLINE:
+		/* What cannot be held to its deadline ends now. */
+		s->killing |= expiry_set(&s->deadline, request->value) < 0;
+		break;
 	case SHIM_KILL:
 		s->killing = true;
 		tell(s, &(struct shim_report){.kind = SHIM_KILLING});
@@ -200,18 +208,29 @@ static void read_signals(struct shim *s)
 			s->killing = true;
 }
 
+/* After podvisor's requests: one of them may have moved it. */
+static void read_deadline(struct shim *s)
+{
+	if (!s->killing && expiry_passed(s->deadline)) {
+		s->killing = true;
+		tell(s, &(struct shim_report){.kind = SHIM_KILLING});
+	}
+}
+
 /* The signals are read before the children are waited for, and those before the
  * tree is killed: whoever dies later makes poll return again. */
 static bool turn(struct shim *s)
 {
 	struct pollfd fds[] = {{.fd = s->control, .events = POLLIN}, {.fd = s->signals, .events = POLLIN},
-		{.fd = s->main_fd, .events = POLLIN}};
-	if (poll(fds, 3, -1) < 0)
+		{.fd = s->main_fd, .events = POLLIN}, {.fd = s->killing ? -1 : s->deadline, .events = POLLIN}};
+	if (poll(fds, 4, -1) < 0)
 		return true;
 	if (fds[0].revents)
 		listen_to_podvisor(s);
 	if (fds[1].revents)
 		read_signals(s);
+	if (fds[3].revents)
+		read_deadline(s);
 	bool any = reap(s);
 	if (fds[2].revents && s->main_pid)
 		main_vanished(s);
@@ -236,7 +255,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 2 || !options_parse(&options, argv) || fcntl((int)options.control, F_GETFD) < 0)
 		return refuse();
-	struct shim s = {.options = &options, .control = (int)options.control, .main_fd = -1};
+	struct shim s = {.options = &options, .control = (int)options.control, .deadline = -1, .main_fd = -1};
 	enum shim_step step;
 	int error;
 	if (prepare(&s) < 0) {
@@ -245,6 +264,14 @@ int main(int argc, char **argv)
 	}
 	if (parent_is_gone(&options))
 		return EXIT_FAILURE;
+	if (options.deadline != OPTIONS_INHERIT && expiry_set(&s.deadline, options.deadline) < 0) {
+		fail(&s, SHIM_STEP_SHIM, errno);
+		return EXIT_FAILURE;
+	}
+	if (expiry_passed(s.deadline)) {
+		fail(&s, SHIM_STEP_DEADLINE, ETIME);
+		return EXIT_SUCCESS;
+	}
 	s.main_pid = launch_main(&options, &error, &step);
 	let_go(&options);
 	if (s.main_pid < 0) {

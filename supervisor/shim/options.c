@@ -14,6 +14,7 @@ static const struct {
 	{"--control", FORM_NUMBER, offsetof(struct options, control)},
 	{"--keep", FORM_NUMBER, offsetof(struct options, keep)},
 	{"--parent", FORM_NUMBER, offsetof(struct options, parent)},
+	{"--deadline", FORM_NUMBER, offsetof(struct options, deadline)},
 	{"--cwd", FORM_TEXT, offsetof(struct options, cwd)},
 	{"--uid", FORM_NUMBER, offsetof(struct options, uid)},
 	{"--gid", FORM_NUMBER, offsetof(struct options, gid)},

@@ -450,6 +450,84 @@ static void the_tree_dies_when_it_is_told_to(void **state)
 	process_kill(&r.p);
 }
 
+/* ---- deadlines: nobody turns the loop, as when podvisor is stopped ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void start_tree_until(struct run *r, int64_t deadline)
+{
+	char line[4400];
+	snprintf(line, sizeof(line), "%s " ALL_KINDS, fixture("tree"));
+	struct process_spec spec = PROCESS_SPEC;
+	spec.argv = split(line);
+	spec.deadline = deadline;
+	start_spec(r, &spec);
+}
+
+/* Its pipe is at its end: POLLIN or POLLHUP, and nothing to read. */
+static void await_end_of_output(const struct run *r)
+{
+	char text[8];
+	assert_int_equal(poll_readable(r->out, PATIENCE_MS), 1);
+	assert_int_equal(read(r->out, text, sizeof(text)), 0);
+}
+
+static void the_tree_dies_at_its_deadline_by_the_shim_alone(void **state)
+{
+	(void)state;
+	struct run r;
+	int64_t deadline = now_ms() + 3000;
+	start_tree_until(&r, deadline);
+	await_ready(&r);
+	await_end_of_output(&r);
+	assert_true(now_ms() >= deadline);
+	await_gone(&r);
+	assert_int_equal(WTERMSIG(r.end.status), SIGKILL);
+	assert_false(r.end.shim_killed);
+}
+
+static void a_deadline_that_is_moved_on_counts_in_place_of_the_first(void **state)
+{
+	(void)state;
+	struct run r;
+	int64_t first = now_ms() + 2000;
+	start_tree_until(&r, first);
+	await_ready(&r);
+	process_set_deadline(&r.p, first + 1500);
+	await_end_of_output(&r);
+	assert_true(now_ms() >= first + 1500);
+	await_gone(&r);
+}
+
+static void a_deadline_can_be_taken_away(void **state)
+{
+	(void)state;
+	struct run r;
+	int64_t first = now_ms() + 1000;
+	start_tree_until(&r, first);
+	await_ready(&r);
+	process_set_deadline(&r.p, INT64_MAX);
+	assert_int_equal(poll_readable(r.out, (int)(first - now_ms()) + 500), 0);
+	process_kill(&r.p);
+	await_gone(&r);
+}
+
+static void nothing_is_started_after_its_deadline(void **state)
+{
+	(void)state;
+	struct run r;
+	start_tree_until(&r, now_ms() - 1);
+	AWAIT(r.calls_failed);
+	assert_int_equal(r.step, SHIM_STEP_DEADLINE);
+	assert_int_equal(r.error, -ETIME);
+	close(r.out);
+}
+
 static void a_stopped_main_process_is_killed_too(void **state)
 {
 	(void)state;
@@ -1145,6 +1223,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_tree_dies_when_main_exits),
 		cmocka_unit_test(the_tree_dies_when_main_is_killed),
 		cmocka_unit_test(the_tree_dies_when_it_is_told_to),
+		cmocka_unit_test(the_tree_dies_at_its_deadline_by_the_shim_alone),
+		cmocka_unit_test(a_deadline_that_is_moved_on_counts_in_place_of_the_first),
+		cmocka_unit_test(a_deadline_can_be_taken_away),
+		cmocka_unit_test(nothing_is_started_after_its_deadline),
 		cmocka_unit_test(a_stopped_main_process_is_killed_too),
 		cmocka_unit_test(a_tree_that_forks_for_ever_is_caught),
 		cmocka_unit_test(a_tree_that_forks_for_ever_is_caught_without_its_shim_too),

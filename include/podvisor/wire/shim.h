@@ -9,8 +9,9 @@
  *      │ ── SIGNAL n ──────────────────►│ ── kill(main, n) ──────►│
  *      │ ── FOLLOW pid ────────────────►│  another process is the main one
  *      │ ◄─────────────── EXITED status ─│ ◄──────── main ends ────│
- *      │ ── KILL ──────────────────────►│  (also by itself when main ended,
- *      │ ◄───────────────────── KILLING ─│   and when podvisor is gone)
+ *      │ ── DEADLINE time ─────────────►│  until then the lease that it runs under holds for sure
+ *      │ ── KILL ──────────────────────►│  (also by itself when main ended, when the
+ *      │ ◄───────────────────── KILLING ─│   deadline passed, and when podvisor is gone)
  *      │ ◄───────────────── GONE killed ─│  no descendant is left; exits 0
  *
  * Instead of STARTED there may be FAILED, which is then the only report. */
@@ -23,7 +24,7 @@ enum shim_verb {
 	SHIM_SIGNAL = 1, /* value: signal, sent to the main process only */
 	SHIM_KILL, /* SIGKILL to the whole tree until it is empty; may be repeated, each one is answered */
 	SHIM_FOLLOW, /* value: pid of a descendant that is the main process from now on */
-	SHIM_DEADLINE, /* reserved: value will be CLOCK_BOOTTIME in ms after which the shim kills by itself */
+	SHIM_DEADLINE, /* value: CLOCK_BOOTTIME in ms at which the shim kills by itself; INT64_MAX: never */
 };
 
 struct shim_request {
@@ -43,6 +44,7 @@ enum shim_kind {
 /* What was being done when a start failed. X(enumerator, for people) */
 #define SHIM_STEPS(X)                                      \
 	X(SHIM_STEP_SHIM, "prepare the start")             \
+	X(SHIM_STEP_DEADLINE, "begin before its deadline") \
 	X(SHIM_STEP_FORK, "create a process")              \
 	X(SHIM_STEP_SESSION, "begin a session of its own") \
 	X(SHIM_STEP_OOM_SCORE, "set oom_score_adj")        \
