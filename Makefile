@@ -71,7 +71,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim integration e2e faults asan valgrind tidy tidy-all tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e faults asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -91,7 +91,7 @@ run: ## Install what is needed, build, and run the whole demo stack (Ctrl-C ends
 	BUILD=$(abspath $(BUILD)) exec examples/demo/run
 test: ## Everything: packages, check, integration and end-to-end tests; ends with the counts
 	.ci/install
-	$(SUITES) gcc clang layers format tidy asan-unit asan-sim integration e2e
+	$(SUITES) gcc clang layers format tidy spin asan-unit asan-sim integration e2e
 check: ## The gate: gcc and clang, layers, format, tidy, unit tests and simulation under sanitizers
 	$(SUITES) gcc clang layers format tidy asan-unit asan-sim
 
@@ -110,6 +110,8 @@ asan: ## Unit, sim, integration and end-to-end tests under AddressSanitizer and 
 	$(SUITES) asan-unit asan-sim asan-integration asan-e2e
 valgrind: ## The same under valgrind
 	$(SUITES) valgrind-unit valgrind-sim valgrind-integration valgrind-e2e
+spin: ## The protocol of leases, model-checked to completion, and its known mistakes found (Spin)
+	$(SUITES) spin
 tidy: ## clang-tidy and cppcheck
 	$(SUITES) tidy
 layers: $(LIBS) ## The rule of LAYERS: includes, cycles and symbols

@@ -154,6 +154,7 @@ const char *thing_name(enum thing thing)
 		[THING_VOLUME] = "volume",
 		[THING_BROWSER] = "browser",
 		[THING_GATEWAY] = "gateway",
+		[THING_LEASE] = "lease",
 		[THING_POD] = "pod",
 	};
 	return names[thing];

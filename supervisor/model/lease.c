@@ -13,6 +13,19 @@ static const char *const state_names[LEASE_STATE_COUNT] = {
 #undef LEASE_NAME
 };
 
+static const struct {
+	const char *name, *text;
+} reasons[LEASE_REASON_COUNT] = {
+#define LEASE_TEXT(id, name, text) [id] = {name, text},
+	LEASE_REASONS(LEASE_TEXT)
+#undef LEASE_TEXT
+};
+
+const char *lease_reason_name(enum lease_reason reason)
+{
+	return reason < LEASE_REASON_COUNT ? reasons[reason].name : "unknown";
+}
+
 const char *lease_state_name(enum lease_state state)
 {
 	return state < LEASE_STATE_COUNT ? state_names[state] : "unknown";
@@ -24,23 +37,28 @@ void lease_init(
 	*l = (struct lease){.settings = settings,
 		.epoch = epoch,
 		.name = name,
-		.reason = "not wanted yet",
+		.reason = reasons[LEASE_BORN].text,
 		.since = now,
 		.next_at = now};
 }
 
 /* ---- the one setter ---- */
 
-static void set_state(struct lease *l, enum lease_state state, const char *reason, struct turn *t)
+static void set_state(struct lease *l, enum lease_state state, enum lease_reason reason, struct turn *t)
 {
 	if (state == l->state)
 		return;
-	bool grave = state == LEASE_KILLING;
+	bool grave = state == LEASE_KILLING, dull = state == LEASE_TAKING || reason == LEASE_BEATEN;
 	l->state = state;
-	l->reason = reason;
+	l->reason = reasons[reason].text;
 	l->since = t->now;
-	journal_add(t->journal, t->now, grave ? LOG_ERROR : LOG_INFO, THING_WORKER, l->name, lease_state_name(state),
-		"lease (timeline %lld, token %lld): %s", (long long)l->timeline, (long long)l->token, reason);
+	l->moves[reason]++;
+	l->kills += grave;
+	journal_add(t->journal, t->now,
+		grave  ? LOG_ERROR
+		: dull ? LOG_DEBUG
+		       : LOG_INFO,
+		THING_LEASE, l->name, lease_state_name(state), "%s: %s", lease_state_name(state), l->reason);
 }
 
 /* ---- times ---- */
@@ -112,10 +130,12 @@ static ms_t takeable_at(const struct lease *l)
 
 /* ---- answers ---- */
 
+/* Of the grant its timeline too: a failover that lost it may have been followed by one of the same counter, to the same
+ * replica, while this one looked away. */
 static void see(struct lease *l, const struct lease_event *e)
 {
 	bool same = l->known && l->seen.token == e->row.token && l->seen.seq == e->row.seq &&
-		    strcmp(l->seen.holder, e->row.holder) == 0;
+		    l->seen.timeline == e->row.timeline && strcmp(l->seen.holder, e->row.holder) == 0;
 	if (!same)
 		l->seen_at = e->received;
 	l->known = true;
@@ -129,24 +149,26 @@ static void claim(struct lease *l, const struct lease_event *e, struct turn *t)
 	l->sent_at = e->sent;
 	l->lost = false;
 	l->next_at = next_period(l, t);
-	set_state(l, LEASE_HELD, "it was granted", t);
+	set_state(l, LEASE_HELD, LEASE_GRANTED, t);
 }
 
-static void lose(struct lease *l, const char *why, struct turn *t)
+static void lose(struct lease *l, struct turn *t)
 {
 	l->lost = true;
-	set_state(l, LEASE_KILLING, why, t);
+	set_state(l, LEASE_KILLING, LEASE_LOST, t);
 }
 
 static void answered(struct lease *l, enum lease_request request, const struct lease_event *e, struct turn *t)
 {
 	see(l, e);
-	if (request == LEASE_ACQUIRE)
+	if (request == LEASE_ACQUIRE) {
 		claim(l, e, t);
-	else if (request == LEASE_RENEW && has_claim(l))
+	} else if (request == LEASE_RENEW && has_claim(l)) {
 		l->sent_at = e->sent;
-	else if (request == LEASE_RELEASE)
-		set_state(l, LEASE_OFF, "it was released", t);
+		l->renewals[0]++;
+	} else if (request == LEASE_RELEASE) {
+		set_state(l, LEASE_OFF, LEASE_RELEASED, t);
+	}
 }
 
 /* A row that is not there has to be made; it is looked for again as any other. */
@@ -154,11 +176,11 @@ static void denied(struct lease *l, enum lease_request request, struct turn *t)
 {
 	l->known = false;
 	if (request == LEASE_ACQUIRE)
-		set_state(l, LEASE_STANDBY, "another replica was faster", t);
+		set_state(l, LEASE_STANDBY, LEASE_BEATEN, t);
 	else if (request == LEASE_RENEW && has_claim(l))
-		lose(l, "it was lost: the renewal found another holder", t);
+		lose(l, t);
 	else if (request == LEASE_RELEASE)
-		set_state(l, LEASE_OFF, "there was nothing to release", t);
+		set_state(l, LEASE_OFF, LEASE_GONE, t);
 	if (request == LEASE_ACQUIRE)
 		l->next_at = t->now;
 }
@@ -166,7 +188,9 @@ static void denied(struct lease *l, enum lease_request request, struct turn *t)
 static void failed(struct lease *l, enum lease_request request, struct turn *t)
 {
 	if (request == LEASE_ACQUIRE)
-		set_state(l, LEASE_STANDBY, "there was no answer to the attempt", t);
+		set_state(l, LEASE_STANDBY, LEASE_UNANSWERED, t);
+	if (request == LEASE_RENEW)
+		l->renewals[1]++;
 	/* What is claimed is in a hurry; what is watched is not. */
 	bool hurry = has_claim(l) || l->state == LEASE_RELEASING;
 	l->next_at = hurry ? clock_after(t->now, l->settings->renew / 4) : next_period(l, t);
@@ -178,12 +202,9 @@ static bool is_believable(struct lease *l, const struct lease_event *e, struct t
 {
 	enum lease_history history = lease_epoch_note(l->epoch, e->system, e->timeline, e->received);
 	if (history == LEASE_HISTORY_NEW)
-		journal_add(t->journal, t->now, LOG_WARN, THING_WORKER, l->name, "timeline",
+		journal_add(t->journal, t->now, LOG_WARN, THING_LEASE, l->name, "timeline",
 			"leases are on timeline %lld now: what was not granted there is not taken for a term",
 			(long long)e->timeline);
-	else if (history == LEASE_HISTORY_FOREIGN)
-		journal_add(t->journal, t->now, LOG_ERROR, THING_WORKER, l->name, "foreign-database",
-			"the database has another system identifier than before: its leases are refused");
 	return history == LEASE_HISTORY_SAME || history == LEASE_HISTORY_NEW;
 }
 
@@ -228,20 +249,20 @@ static void move_idle(struct lease *l, struct lease_wish wish, struct turn *t)
 {
 	if (l->state == LEASE_OFF && wish.wanted) {
 		l->next_at = t->now;
-		set_state(l, LEASE_STANDBY, "it is wanted here", t);
+		set_state(l, LEASE_STANDBY, LEASE_WANTED, t);
 	} else if (l->state == LEASE_STANDBY && !wish.wanted) {
-		set_state(l, LEASE_OFF, "it is not wanted here", t);
+		set_state(l, LEASE_OFF, LEASE_UNWANTED, t);
 	}
 }
 
 static void move_claim(struct lease *l, struct lease_wish wish, struct turn *t)
 {
 	if (clock_due(due_since_send(l, l->settings->kill_at), t->now))
-		set_state(l, LEASE_KILLING, "it could not be renewed by kill_at", t);
+		set_state(l, LEASE_KILLING, LEASE_EXPIRED, t);
 	else if (l->state == LEASE_HELD && clock_due(due_since_send(l, l->settings->drain_at), t->now))
-		set_state(l, LEASE_DRAINING, "it could not be renewed by drain_at", t);
+		set_state(l, LEASE_DRAINING, LEASE_LATE, t);
 	else if (l->state == LEASE_HELD && !wish.wanted)
-		set_state(l, LEASE_DRAINING, "it is not wanted here any more", t);
+		set_state(l, LEASE_DRAINING, LEASE_UNWANTED, t);
 }
 
 /* Only here, and only without a tree, does a claim end. */
@@ -253,9 +274,9 @@ static void move_ended(struct lease *l, struct lease_wish wish, struct turn *t)
 	l->request = LEASE_NOTHING;
 	l->next_at = t->now;
 	if (l->lost)
-		set_state(l, LEASE_OFF, "its tree is gone", t);
+		set_state(l, LEASE_OFF, LEASE_ENDED, t);
 	else
-		set_state(l, LEASE_RELEASING, "its tree is gone", t);
+		set_state(l, LEASE_RELEASING, LEASE_ENDED, t);
 }
 
 static void give_up(struct lease *l, struct turn *t)
@@ -265,10 +286,14 @@ static void give_up(struct lease *l, struct turn *t)
 		l->request = LEASE_NOTHING;
 		failed(l, request, t);
 	}
-	if (l->state == LEASE_RELEASING && clock_due(clock_after(l->sent_at, l->settings->ttl), t->now)) {
-		l->request = LEASE_NOTHING;
-		set_state(l, LEASE_OFF, "its term is over: there is nothing left to release", t);
-	}
+}
+
+static void move_released(struct lease *l, struct turn *t)
+{
+	if (l->state != LEASE_RELEASING || !clock_due(clock_after(l->sent_at, l->settings->ttl), t->now))
+		return;
+	l->request = LEASE_NOTHING;
+	set_state(l, LEASE_OFF, LEASE_OVER, t);
 }
 
 /* ---- orders ---- */
@@ -291,7 +316,7 @@ static struct lease_orders order_standby(struct lease *l, struct turn *t)
 {
 	ms_t take_at = takeable_at(l);
 	if (clock_due(take_at, t->now)) {
-		set_state(l, LEASE_TAKING, l->seen.holder[0] ? "its holder is silent or gone" : "it is free", t);
+		set_state(l, LEASE_TAKING, l->seen.holder[0] ? LEASE_SILENT : LEASE_FREE, t);
 		return ask(l, LEASE_ACQUIRE, l->reason, t);
 	}
 	if (clock_due(l->next_at, t->now))
@@ -332,6 +357,7 @@ struct lease_orders lease_plan(struct lease *l, struct lease_wish wish, struct t
 	if (has_claim(l))
 		move_claim(l, wish, t);
 	move_ended(l, wish, t);
+	move_released(l, t);
 	move_idle(l, wish, t);
 	wake_for_deadlines(l, t);
 	if (l->request)

@@ -18,7 +18,16 @@
 #include "podvisor/wire/cron.h"
 
 /* The things that have a name of their own in the configuration. */
-enum thing { THING_WORKER, THING_POSTGRES, THING_VOLUME, THING_BROWSER, THING_GATEWAY, THING_POD, THING_COUNT };
+enum thing {
+	THING_WORKER,
+	THING_POSTGRES,
+	THING_VOLUME,
+	THING_BROWSER,
+	THING_GATEWAY,
+	THING_LEASE,
+	THING_POD,
+	THING_COUNT
+};
 /* "worker", "postgres", ... as written before the colon in depends_on. */
 const char *thing_name(enum thing thing);
 
@@ -94,6 +103,8 @@ struct config_postgres {
 
 enum lease_backend { LEASE_BACKEND_POSTGRES, LEASE_BACKEND_KUBERNETES };
 enum lease_prefer { LEASE_PREFER_NEWEST, LEASE_PREFER_ANY };
+
+#define CONFIG_LEASE_MAX 61 /* bytes of a lease's name, with its NUL */
 
 struct config_leases {
 	bool present;
@@ -387,6 +398,7 @@ bool config_equal(const struct config *a, const struct config *b);
 bool config_worker_equal(const struct config_worker *a, const struct config_worker *b);
 bool config_browser_equal(const struct config_browser *a, const struct config_browser *b);
 bool config_postgres_equal(const struct config_postgres *a, const struct config_postgres *b);
+bool config_leases_equal(const struct config_leases *a, const struct config_leases *b);
 bool config_volume_equal(const struct config_volume *a, const struct config_volume *b);
 bool config_gateway_equal(const struct config_gateway *a, const struct config_gateway *b);
 

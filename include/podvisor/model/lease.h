@@ -46,6 +46,32 @@ enum lease_state {
 };
 const char *lease_state_name(enum lease_state state);
 
+/* Why it moved: the reason label of lease_transitions_total, and the sentence. */
+#define LEASE_REASONS(X)                                                        \
+	X(LEASE_BORN, "start", "nothing was asked of it yet")                   \
+	X(LEASE_WANTED, "wanted", "it is wanted here")                          \
+	X(LEASE_UNWANTED, "unwanted", "it is not wanted here")                  \
+	X(LEASE_FREE, "free", "it is free")                                     \
+	X(LEASE_SILENT, "silent", "its holder is silent or gone")               \
+	X(LEASE_BEATEN, "beaten", "another replica was faster")                 \
+	X(LEASE_UNANSWERED, "unanswered", "there was no answer to the attempt") \
+	X(LEASE_GRANTED, "granted", "it was granted")                           \
+	X(LEASE_LATE, "late", "it could not be renewed by drain_at")            \
+	X(LEASE_EXPIRED, "expired", "it could not be renewed by kill_at")       \
+	X(LEASE_LOST, "lost", "it was lost: the renewal found another holder")  \
+	X(LEASE_ENDED, "ended", "nothing runs under it any more")               \
+	X(LEASE_RELEASED, "released", "it was released")                        \
+	X(LEASE_GONE, "gone", "there was nothing to release")                   \
+	X(LEASE_OVER, "over", "its term is over: there is nothing left to release")
+
+enum lease_reason {
+#define LEASE_ENUM(id, name, text) id,
+	LEASE_REASONS(LEASE_ENUM)
+#undef LEASE_ENUM
+		LEASE_REASON_COUNT
+};
+const char *lease_reason_name(enum lease_reason reason);
+
 struct lease_settings {
 	ms_t ttl, renew, attempt, drain_at, kill_at;
 	bool keep; /* on_database_loss: silence neither drains nor kills; a lost lease still does */
@@ -83,6 +109,9 @@ struct lease {
 	const char *name; /* borrowed */
 	enum lease_state state;
 	const char *reason; /* of the state, in words */
+	uint64_t moves[LEASE_REASON_COUNT];
+	uint64_t renewals[2]; /* well, and not */
+	uint64_t kills; /* it ended at kill_at or was lost: what ran under it was killed */
 	ms_t since;
 	/* what was seen */
 	bool known; /* there is a row, and this is it: */
