@@ -36,6 +36,7 @@
 #include "podvisor/runtime/gateway.h"
 #include "podvisor/runtime/inspections.h"
 #include "podvisor/runtime/last_words.h"
+#include "podvisor/runtime/leases.h"
 #include "podvisor/runtime/logs.h"
 #include "podvisor/runtime/pod_memory.h"
 #include "podvisor/runtime/progress_queries.h"
@@ -70,6 +71,7 @@ struct pod {
 	struct checks *checks;
 	struct volumes *volumes;
 	struct databases *databases;
+	struct leases *leases;
 	struct browsers *browsers;
 	struct gateways *gateways;
 	struct usage *usage;
@@ -133,6 +135,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_WORKER_SIGNAL:
 	case EFFECT_WORKER_KILL:
 	case EFFECT_WORKER_FOLLOW:
+	case EFFECT_WORKER_DEADLINE:
 		workers_do(pod->workers, e);
 		break;
 	case EFFECT_WORKER_PROGRESS:
@@ -168,6 +171,10 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_POSTGRES_CHECK:
 	case EFFECT_POSTGRES_CANARY:
 		databases_do(pod->databases, e);
+		break;
+	case EFFECT_LEASE_ASK:
+	case EFFECT_LEASE_MEET:
+		leases_do(pod->leases, e);
 		break;
 	case EFFECT_BROWSER_LAUNCH:
 	case EFFECT_BROWSER_PROBE:
@@ -406,6 +413,7 @@ static int open_parts(struct pod *pod, struct err *err)
 	rc = rc ? rc : checks_new(&pod->checks, &pod->context, err);
 	rc = rc ? rc : volumes_new(&pod->volumes, &pod->context, err);
 	rc = rc ? rc : databases_new(&pod->databases, &pod->context, err);
+	rc = rc ? rc : leases_new(&pod->leases, &pod->context, err);
 	rc = rc ? rc : browsers_new(&pod->browsers, &pod->context, err);
 	rc = rc ? rc : gateways_new(&pod->gateways, &pod->context, err);
 	rc = rc ? rc : inspections_new(&pod->inspections, &pod->context, pod->has_cgroup ? &pod->cgroup : NULL, err);
@@ -516,6 +524,7 @@ static bool close_pod(struct pod *pod)
 	control_free(pod->control);
 	gateways_free(pod->gateways);
 	browsers_free(pod->browsers);
+	leases_free(pod->leases);
 	databases_free(pod->databases);
 	usage_free(pod->usage);
 	pod_memory_free(pod->memory);

@@ -60,7 +60,9 @@ static bool tell_one(const struct options *o, const json_t *item, bool waited)
 	const char *state = field_text(item, "state"), *reason = field_text(item, "reason");
 	double pid = field_number(item, "pid");
 	bool wants_down = strcmp(o->verb, "stop") == 0;
-	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available"));
+	/* Standing by for a lease is all that can be asked for. */
+	bool good = !waited || wants_down || json_is_true(json_object_get(item, "available")) ||
+		    strcmp(field_text(item, "state"), "standby") == 0;
 	if (o->given[OPTION_JSON])
 		return good;
 	table_put_clean(stdout, field_text(item, "name"));

@@ -151,6 +151,16 @@ static void put_purge(struct table *t, const json_t *v)
 		put_text(t, v, "text");
 }
 
+static void put_lease(struct table *t, const json_t *l)
+{
+	put_text(t, l, "name");
+	put_state(t, l);
+	put_span(t, l, "since_seconds");
+	put_text(t, l, "holder");
+	put_span(t, l, "deadline_seconds");
+	put_text(t, l, field_text(l, "trouble")[0] ? "trouble" : "reason");
+}
+
 static void put_volume(struct table *t, const json_t *v)
 {
 	char used[TABLE_TEXT_MAX], size[TABLE_TEXT_MAX];
@@ -197,6 +207,7 @@ static const struct section sections[] = {
 			"PROCESSES", "LISTEN", "REASON"},
 		put_browser, {9, 7, 4, 8, 5, 3, 10}},
 	{"postgres", 5, {"DATABASE", "STATE", "SINCE", "CONNECTIONS", "REASON"}, put_database, {3}},
+	{"leases", 6, {"LEASE", "STATE", "SINCE", "HOLDER", "DEADLINE", "REASON"}, put_lease, {2, 4}},
 	{"volumes", 8, {"VOLUME", "STATE", "SINCE", "USED", "INODES", "PURGED", "PATH", "REASON"}, put_volume,
 		{4, 2, 5, 6}},
 	{"gateway", 6, {"GATEWAY", "STATE", "HTTP", "IDLE", "WEBSOCKETS", "REQUESTS"}, put_gateway, {3, 5}},

@@ -54,6 +54,8 @@ static const struct {
 	{"stopped", TONE_DIM},
 	{"standby", TONE_DIM},
 	{"released", TONE_DIM},
+	{"held", TONE_GOOD},
+	{"killing", TONE_BAD},
 };
 
 static enum tone tone_of(const char *state)

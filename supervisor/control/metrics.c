@@ -16,6 +16,7 @@ struct scrape {
 	const struct browser *browser;
 	const struct volume *volume;
 	const struct database *database;
+	const struct lease_entry *lease;
 };
 
 #define LABELS(...)                                      \
@@ -543,6 +544,68 @@ static void put_postgres_call_max(struct scrape *c)
 	openmetrics_number(&c->m, (double)d->call_max_us / 1e6, LABELS({"database", d->config->name}));
 }
 
+/* ---- leases ---- */
+
+static void put_lease_held(struct scrape *c)
+{
+	const struct lease_entry *e = c->lease;
+	openmetrics_count(&c->m, lease_is_held(&e->lease, c->s->now), LABELS({"lease", e->name}));
+}
+
+static void put_lease_token(struct scrape *c)
+{
+	const struct lease_entry *e = c->lease;
+	if (e->lease.token)
+		openmetrics_count(
+			&c->m, lease_book_token(e->lease.timeline, e->lease.token), LABELS({"lease", e->name}));
+}
+
+static void put_lease_deadline(struct scrape *c)
+{
+	const struct lease_entry *e = c->lease;
+	ms_t at = lease_permit(&e->lease, c->s->now).deadline;
+	if (lease_is_held(&e->lease, c->s->now) && at != CLOCK_NEVER)
+		openmetrics_number(&c->m, (double)(at - c->s->now) / 1000, LABELS({"lease", e->name}));
+}
+
+static void put_lease_renewals(struct scrape *c)
+{
+	const struct lease_entry *e = c->lease;
+	for (int i = 0; i < 2; i++)
+		openmetrics_count(&c->m, (int64_t)e->lease.renewals[i],
+			LABELS({"lease", e->name}, {"result", i ? "failed" : "ok"}));
+}
+
+static void put_lease_transitions(struct scrape *c)
+{
+	const struct lease_entry *e = c->lease;
+	for (int i = LEASE_BORN + 1; i < LEASE_REASON_COUNT; i++)
+		openmetrics_count(&c->m, (int64_t)e->lease.moves[i],
+			LABELS({"lease", e->name}, {"reason", lease_reason_name((enum lease_reason)i)}));
+}
+
+static void put_lease_handover(struct scrape *c)
+{
+	if (c->s->world->leases.n)
+		put_histogram(c, &c->s->world->leases.handover_seconds, NULL, 0);
+}
+
+static void put_lease_kills(struct scrape *c)
+{
+	const struct lease_book *b = &c->s->world->leases;
+	uint64_t kills = 0;
+	for (size_t i = 0; i < b->n; i++)
+		kills += b->entries[i]->lease.kills;
+	if (b->n)
+		openmetrics_count(&c->m, (int64_t)kills, NULL, 0);
+}
+
+static void put_lease_members(struct scrape *c)
+{
+	if (c->s->world->leases.n)
+		openmetrics_count(&c->m, c->s->world->leases.members.n, NULL, 0);
+}
+
 /* ---- gateway and drain ---- */
 
 static const char *const directions[] = {"received", "sent"}; /* from clients, to clients */
@@ -645,7 +708,7 @@ static void put_drain_discarded(struct scrape *c)
 #define HISTOGRAM OPENMETRICS_HISTOGRAM
 
 /* What the writer is called for: once, or once for each. */
-enum scope { ONE, WORKER, BROWSER, VOLUME, DATABASE };
+enum scope { ONE, WORKER, BROWSER, VOLUME, DATABASE, LEASE };
 
 /* Names are those of SPEC 9; a counter's samples end in _total, build's in
  * _info. */
@@ -771,6 +834,20 @@ static const struct family {
 	{"podvisor_postgres_call_max_seconds", GAUGE, "seconds", DATABASE, "The longest single call into libpq.",
 		put_postgres_call_max},
 
+	{"podvisor_lease_held", GAUGE, NULL, LEASE, "Whether this replica holds the lease.", put_lease_held},
+	{"podvisor_lease_token", GAUGE, NULL, LEASE, "Fencing token of the newest grant to this replica.",
+		put_lease_token},
+	{"podvisor_lease_deadline_seconds", GAUGE, "seconds", LEASE,
+		"Until what runs under the lease is killed, unless it is renewed.", put_lease_deadline},
+	{"podvisor_lease_renewals", COUNTER, NULL, LEASE, "Renewals by result.", put_lease_renewals},
+	{"podvisor_lease_transitions", COUNTER, NULL, LEASE, "Changes of the lease's state, by why.",
+		put_lease_transitions},
+	{"podvisor_lease_handover_seconds", HISTOGRAM, "seconds", ONE,
+		"Time from the notice of a release to the grant.", put_lease_handover},
+	{"podvisor_lease_fence_kills", COUNTER, NULL, ONE,
+		"Times a lease ended at kill_at or was lost, and what ran under it was killed.", put_lease_kills},
+	{"podvisor_lease_members", GAUGE, NULL, ONE, "Replicas that take part in the leases.", put_lease_members},
+
 	{"podvisor_gateway_connections", GAUGE, NULL, ONE, "Connections of clients.", put_kinds},
 	{"podvisor_gateway_requests", COUNTER, NULL, ONE, "Requests by route and class of the answer.",
 		put_gateway_requests},
@@ -821,6 +898,12 @@ static void put_each(struct scrape *c, const struct family *f)
 	case VOLUME:
 		for (c->volume = w->volumes; c->volume < w->volumes + w->n_volumes; c->volume++)
 			f->put(c);
+		break;
+	case LEASE:
+		for (size_t i = 0; i < w->leases.n; i++) {
+			c->lease = w->leases.entries[i];
+			f->put(c);
+		}
 		break;
 	case DATABASE:
 		for (c->database = w->databases; c->database < w->databases + w->n_databases; c->database++)

@@ -380,6 +380,38 @@ json_t *shapes_database(const struct snapshot *s, const struct database *d)
 		"checks", shape_path(d->checks[DATABASE_KEPT]), "canaries", shape_path(d->checks[DATABASE_CANARY]));
 }
 
+/* ---- leases ---- */
+
+static const char *lease_reason_of(int i)
+{
+	return lease_reason_name((enum lease_reason)i);
+}
+
+static json_t *shape_lease(const struct snapshot *s, const struct lease_entry *e)
+{
+	const struct lease *l = &e->lease;
+	bool held = lease_is_held(l, s->now);
+	ms_t deadline = lease_permit(l, s->now).deadline;
+	const char *holder = l->known ? l->seen.holder : "";
+	return json_pack("{s:o,s:s,s:s,s:o,s:o,s:b,s:o, s:o,s:o,s:I,s:I,s:o,s:o}", "name", answer_string(e->name),
+		"state", lease_state_name(l->state), "reason", l->reason, "since", point(s, l->since), "since_seconds",
+		seconds(s->now - l->since), "held", held, "holder", text_or_null(holder[0] ? holder : NULL), "token",
+		held ? json_integer((json_int_t)lease_book_token(l->timeline, l->token)) : json_null(),
+		"deadline_seconds", held && deadline != CLOCK_NEVER ? seconds(deadline - s->now) : json_null(),
+		"renewals", (json_int_t)l->renewals[0], "renewals_failed", (json_int_t)l->renewals[1], "transitions",
+		counts(l->moves, LEASE_BORN + 1, LEASE_REASON_COUNT, lease_reason_of), "trouble",
+		text_or_null(e->trouble[0] ? e->trouble : NULL));
+}
+
+static json_t *shape_leases(const struct snapshot *s)
+{
+	const struct lease_book *b = &s->world->leases;
+	json_t *list = json_array();
+	for (size_t i = 0; i < b->n; i++)
+		json_array_append_new(list, shape_lease(s, b->entries[i]));
+	return list;
+}
+
 /* ---- gateway and drain ---- */
 
 static json_t *shape_route(const struct config_route *r, const uint64_t requests[6])
@@ -498,6 +530,9 @@ static void put_things(json_t *object, const struct snapshot *s)
 	json_object_set_new(object, "browsers", browsers);
 	json_object_set_new(object, "volumes", volumes);
 	json_object_set_new(object, "postgres", databases);
+	json_object_set_new(object, "leases", shape_leases(s));
+	json_object_set_new(
+		object, "lease_members", s->world->leases.n ? json_integer(s->world->leases.members.n) : json_null());
 	json_object_set_new(object, "gateway", shapes_gateway(s));
 	json_object_set_new(object, "drain", shapes_drain(s));
 }

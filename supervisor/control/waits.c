@@ -67,6 +67,9 @@ static bool worker_is_done(const struct wait *wait, const struct snapshot *s, co
 	if (w->config->kind == WORKER_JOB && wait->kind != WAIT_STOP)
 		return run_is_over(wait, w);
 	bool settled = worker_is_available(w) || worker_is_final(w) || w->state == WORKER_BACKOFF;
+	/* Another replica holds its lease: nobody knows for how long. */
+	if (w->state == WORKER_STANDBY && wait->kind != WAIT_STOP)
+		return true;
 	bool vain = clock_due(wait->patient_until, s->now) && waits_in_vain(s->world, w);
 	switch (wait->kind) {
 	case WAIT_START:

@@ -114,6 +114,11 @@ bool config_postgres_equal(const struct config_postgres *a, const struct config_
 	return same_text(a->name, b->name) && same(&config_section_postgres, a, b);
 }
 
+bool config_leases_equal(const struct config_leases *a, const struct config_leases *b)
+{
+	return same(&config_section_leases, a, b);
+}
+
 bool config_volume_equal(const struct config_volume *a, const struct config_volume *b)
 {
 	return same_text(a->name, b->name) && same(&config_section_volume, a, b);

@@ -195,9 +195,20 @@ static void put_value(struct printer *p, const struct config_key *key, void *bas
 	}
 }
 
+/* Of an optional section without a field of its own for whether it is there. */
+static bool lacks_what_it_requires(const struct config_section *section, void *base)
+{
+	for (const struct config_key *key = section->keys; key->name; key++)
+		if (key->required && key->type == CONFIG_STRING && !*config_walk_array(key, base))
+			return true;
+	return false;
+}
+
 /* A section of planned keys only is not printed either. */
 static bool has_anything(const struct config_section *section, void *base)
 {
+	if (lacks_what_it_requires(section, base))
+		return false;
 	for (const struct config_key *key = section->keys; key->name; key++)
 		if (is_printed(key, base))
 			return true;

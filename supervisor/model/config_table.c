@@ -27,13 +27,14 @@ static const struct config_word words_mount[] = {{.word = "expect"}, {.word = "c
 static const struct config_word words_guard[] = {{.word = "off"}, {.word = "on"}, {0}};
 static const struct config_word words_require[] = {{.word = "read-write"}, {.word = "any"}, {0}};
 static const struct config_word words_readiness[] = {{.word = "degrade"}, {.word = "strict"}, {.word = "ignore"}, {0}};
-static const struct config_word words_lease_backend[] = {{.word = "postgres"}, {.word = "kubernetes"}, {0}};
+static const struct config_word words_lease_backend[] = {
+	{.word = "postgres"}, {.word = "kubernetes", .planned = true}, {0}};
 static const struct config_word words_prefer[] = {{.word = "newest"}, {.word = "any"}, {0}};
 static const struct config_word words_kind[] = {{.word = "service"}, {.word = "task"}, {.word = "job"}, {0}};
 static const struct config_word words_overlap[] = {{.word = "skip"}, {.word = "queue"}, {.word = "replace"}, {0}};
 static const struct config_word words_loss[] = {{.word = "keep"}, {.word = "pause"}, {.word = "restart"}, {0}};
 static const struct config_word words_database_loss[] = {{.word = "stop"}, {.word = "keep"}, {0}};
-static const struct config_word words_standby[] = {{.word = "cold"}, {.word = "warm"}, {0}};
+static const struct config_word words_standby[] = {{.word = "cold"}, {.word = "warm", .planned = true}, {0}};
 static const struct config_word words_action[] = {{.word = "restart"}, {.word = "report"}, {0}};
 static const struct config_word words_policy[] = {{.word = "always"}, {.word = "on-failure"}, {.word = "never"}, {0}};
 static const struct config_word words_limit[] = {{.word = "auto"}, {.word = "fail"}, {.word = "exit"}, {0}};
@@ -191,7 +192,7 @@ static const struct config_key leases_keys[] = {
 		.text = "Who gets a handed-over lease."),
 	{0},
 };
-static const struct config_section section_leases = {.name = "leases",
+const struct config_section config_section_leases = {.name = "leases",
 	.text = "Workers that run in one replica at a time.",
 	.keys = leases_keys,
 	.has_present = true,
@@ -351,7 +352,8 @@ static const struct config_section section_worker_log = {
 	.name = "worker_log", .text = "What becomes of a worker's output.", .keys = worker_log_keys};
 
 static const struct config_key lease_keys[] = {
-	KEY("name", STRING, config_worker, lease, NULL, .required = true, .text = "Name of the lease."),
+	KEY("name", STRING, config_worker, lease, NULL, .syntax = CONFIG_LABEL, .required = true,
+		.text = "Name of the lease. Workers that name the same one run in the same replica."),
 	KEY("spread", BOOL, config_worker, lease_spread, "false",
 		.text = "Each instance has a lease of its own, shared evenly over the replicas."),
 	{0},
@@ -416,12 +418,10 @@ static const struct config_key worker_keys[] = {
 	KEY("stop", SECTION, config_worker, stop, NULL, .section = &section_stop, .text = "How it is stopped."),
 	KEY("limits", SECTION, config_worker, limits, NULL, .section = &section_limits,
 		.text = "Limits of its processes."),
-	WITHIN("lease", section_lease, .planned = true,
-		.text = "Run only while this replica holds the lease of this name."),
-	KEY("standby", CHOICE, config_worker, standby_warm, "cold", .words = words_standby, .planned = true,
+	WITHIN("lease", section_lease, .text = "Run only while this replica holds the lease of this name."),
+	KEY("standby", CHOICE, config_worker, standby_warm, "cold", .words = words_standby,
 		.text = "`warm`: the process is there before the lease is."),
 	KEY("on_database_loss", CHOICE, config_worker, on_database_loss, "stop", .words = words_database_loss,
-		.planned = true,
 		.text = "`keep`: goes on when the lease can no longer be renewed, because its work is harmless twice."),
 	KEY("restart_with", STRINGS, config_worker, restart_with_names, "", .syntax = CONFIG_REFERENCE,
 		.things = 1U << THING_WORKER | 1U << THING_BROWSER, .bare = THING_WORKER,
@@ -677,7 +677,7 @@ static const struct config_key root_keys[] = {
 		.text = "RAM disks, by name."),
 	KEY("postgres", ENTRIES, config, postgres, NULL, COUNTED(config, n_postgres),
 		.section = &config_section_postgres, .text = "Databases, by name."),
-	KEY("leases", SECTION, config, leases, NULL, .section = &section_leases, .planned = true,
+	KEY("leases", SECTION, config, leases, NULL, .section = &config_section_leases,
 		.text = "Workers that run in one replica at a time."),
 	KEY("browsers", ENTRIES, config, browsers, NULL, COUNTED(config, n_browsers),
 		.section = &config_section_browser, .text = "Headless Chromes, by name."),

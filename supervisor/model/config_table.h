@@ -46,6 +46,7 @@ enum config_syntax {
 	CONFIG_PREFIX, /* of a request's path */
 	CONFIG_NETWORK, /* 10.0.0.0/8 */
 	CONFIG_IDENTIFIER, /* of SQL, unquoted */
+	CONFIG_LABEL, /* of a lease */
 	CONFIG_REASON, /* of a Close frame */
 	CONFIG_CRON, /* read by config_job, which has more to say than yes or no */
 	CONFIG_ZONE, /* name of a time zone: Europe/Berlin */
@@ -100,7 +101,7 @@ struct config_section {
 extern const struct config_section config_root;
 /* The sections of one worker and so on, for defaults and comparisons. */
 extern const struct config_section config_section_worker, config_section_browser, config_section_postgres,
-	config_section_volume, config_section_gateway;
+	config_section_leases, config_section_volume, config_section_gateway;
 
 /* Names of workers, browsers, ...: room for an instance's number in 63 bytes. */
 #define CONFIG_NAME_MAX      48

@@ -321,8 +321,41 @@ static void check_lease_times(struct validator *v, const struct config_node *nod
 			units_format_duration(l->ttl * 8 / 10, most), LEASE_RULE);
 }
 
+/* Whoever names the same lease shares its fate. */
+static void check_partner(struct validator *v, const struct config_node *node, const struct config_worker *w,
+	const struct config_worker *other)
+{
+	if (!other->lease || strcmp(other->lease, w->lease) != 0)
+		return;
+	if (other->on_database_loss != w->on_database_loss)
+		config_report_value(v->report, place(node, "on_database_loss", "lease"),
+			"differs from that of worker %s, which has the same lease", other->name);
+	if (other->lease_spread != w->lease_spread || (w->lease_spread && other->instances != w->instances))
+		config_report_value(v->report, place(node, "lease", NULL),
+			"is not spread as that of worker %s, which has the same name", other->name);
+}
+
+static void check_leased_worker(struct validator *v, size_t i)
+{
+	const struct config_worker *w = &v->config->workers[i];
+	const struct config_node *node = config_node_get(config_node_get(v->root, "workers"), w->name);
+	if (!w->lease) {
+		if (w->on_database_loss == DATABASE_LOSS_KEEP)
+			config_report_key(v->report, place(node, "on_database_loss", NULL),
+				"belongs to a worker with a \"lease\"");
+		return;
+	}
+	if (!v->config->leases.present)
+		config_report_value(v->report, place(node, "lease", NULL),
+			"needs to know where leases live (expected a section \"leases\")");
+	for (size_t j = 0; j < i; j++)
+		check_partner(v, node, w, &v->config->workers[j]);
+}
+
 static void check_leases(struct validator *v)
 {
+	for (size_t i = 0; i < v->config->n_workers; i++)
+		check_leased_worker(v, i);
 	const struct config_leases *l = &v->config->leases;
 	const struct config_node *node = config_node_get(v->root, "leases");
 	if (!l->present || !node)

@@ -339,6 +339,12 @@ static bool fits_identifier(const char *text)
 	return n >= 1 && n <= 63 && !text[n] && !(text[0] >= '0' && text[0] <= '9');
 }
 
+static bool fits_label(const char *text)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	return n >= 1 && n < CONFIG_LEASE_MAX && !text[n];
+}
+
 /* RFC 6455 5.5: a control frame carries 125 bytes, two of them the code. */
 static bool fits_reason(const char *text)
 {
@@ -370,6 +376,8 @@ static const struct {
 		"^[0-9a-fA-F.:]+(/[0-9]+)?$" OR_VARIABLE},
 	[CONFIG_IDENTIFIER] = {fits_identifier, "letters a to z, digits and \"_\", at most 63",
 		"^[a-z_][a-z0-9_]{0,62}$" OR_VARIABLE},
+	[CONFIG_LABEL] = {fits_label, "letters, digits, \".\", \"_\" and \"-\", at most 60",
+		"^[A-Za-z0-9._-]{1,60}$" OR_VARIABLE},
 	[CONFIG_REASON] = {fits_reason, "at most 123 bytes", NULL},
 	[CONFIG_CRON] = {fits_text, "a cron expression of five fields, for instance \"*/15 * * * *\"",
 		"^[ \t]*(@[A-Za-z]+|([^ \t]+[ \t]+){4}[^ \t]+)[ \t]*$" OR_VARIABLE},

@@ -200,9 +200,10 @@ static void failed(struct lease *l, enum lease_request request, struct turn *t)
 
 static bool is_believable(struct lease *l, const struct lease_event *e, struct turn *t)
 {
+	bool first = l->epoch->timeline == 0;
 	enum lease_history history = lease_epoch_note(l->epoch, e->system, e->timeline, e->received);
 	if (history == LEASE_HISTORY_NEW)
-		journal_add(t->journal, t->now, LOG_WARN, THING_LEASE, l->name, "timeline",
+		journal_add(t->journal, t->now, first ? LOG_INFO : LOG_WARN, THING_LEASE, l->name, "timeline",
 			"leases are on timeline %lld now: what was not granted there is not taken for a term",
 			(long long)e->timeline);
 	return history == LEASE_HISTORY_SAME || history == LEASE_HISTORY_NEW;

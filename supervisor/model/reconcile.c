@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "podvisor/base/buf.h"
+#include "podvisor/model/lease_demand.h"
 #include "podvisor/model/relief.h"
 #include "podvisor/model/remains.h"
 #include "podvisor/model/verdict.h"
@@ -57,7 +58,7 @@ static bool anything_up(const struct world *w)
 	return false;
 }
 
-static bool parts_are_closed(const struct world *w)
+static bool parts_are_closed(const struct world *w, ms_t now)
 {
 	for (size_t i = 0; i < w->n_databases; i++)
 		if (!database_is_closed(&w->databases[i]))
@@ -65,7 +66,7 @@ static bool parts_are_closed(const struct world *w)
 	for (size_t i = 0; i < w->n_volumes; i++)
 		if (!volume_is_closed(&w->volumes[i]))
 			return false;
-	return true;
+	return lease_book_is_closed(&w->leases, now);
 }
 
 /* ---- the end of the pod ---- */
@@ -206,6 +207,7 @@ static void plan_worker(struct world *w, struct worker *worker, struct turn *t)
 	gate.may_stop = !gate.shutdown || !is_needed(w, THING_WORKER, config->name);
 	gate.kill = drain_haste(&w->drain);
 	gate.spread = spread_of(w, worker, t->now);
+	lease_demand_rule(w, worker, t->now, &gate);
 	worker_plan(worker, &gate, &w->next_run, t);
 	if (worker->removed && !worker_is_up(worker))
 		worker_fini(worker);
@@ -284,7 +286,7 @@ ms_t reconcile_last_resort(const struct world *w)
 static void plan_exit(struct world *w, struct turn *t)
 {
 	ms_t last = reconcile_last_resort(w);
-	bool closed = w->drain.state == DRAIN_DONE && w->drain.gateway_closed && parts_are_closed(w);
+	bool closed = w->drain.state == DRAIN_DONE && w->drain.gateway_closed && parts_are_closed(w, t->now);
 	if (w->exiting || !w->drain.shutdown)
 		return;
 	if (!closed && !clock_due(last, t->now)) {
@@ -308,6 +310,7 @@ void reconcile(struct world *w, ms_t now, int64_t wall_ms, struct plan *p)
 	enum drain_state before = w->drain.state;
 	drain_plan(&w->drain, w->config, anything_up(w), &t);
 	note_held_up(w, before, &t);
+	lease_demand_plan(w, &t);
 	for (size_t i = 0; i < w->n_workers; i++)
 		if (w->workers[i].config)
 			plan_worker(w, &w->workers[i], &t);

@@ -36,6 +36,8 @@ static int check_reloadable(const struct config *a, const struct config *b, stru
 		return err_set(err, -ENOTSUP, "volumes (%s): volumes cannot change while podvisor runs", name);
 	if ((name = changed_postgres(a, b)))
 		return err_set(err, -ENOTSUP, "postgres (%s): databases cannot change while podvisor runs", name);
+	if (!config_leases_equal(&a->leases, &b->leases))
+		return err_set(err, -ENOTSUP, "leases: they cannot change while podvisor runs (those of workers can)");
 	if (a->n_browsers != b->n_browsers)
 		return err_set(err, -ENOTSUP, "browsers: none can be added or removed while podvisor runs");
 	for (size_t i = 0; i < a->n_browsers; i++)

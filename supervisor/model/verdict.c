@@ -41,6 +41,9 @@ static void add(struct verdict *out, const char *const *excluded, const char *ki
 /* A job is down most of the time; what counts is how its last run went. */
 static bool lets_be_ready(const struct worker *worker)
 {
+	/* Another replica does its work; else no rolling update could go on. */
+	if (worker->state == WORKER_STANDBY)
+		return true;
 	return worker->config->kind == WORKER_JOB ? worker->schedule.result != JOB_FAILED : worker_is_available(worker);
 }
 

@@ -31,6 +31,7 @@ static const char *const cause_names[CAUSE_COUNT] = {
 	[CAUSE_OVERLAP] = "overlap",
 	[CAUSE_GROUP] = "restart_with",
 	[CAUSE_DEPENDENCY] = "dependency",
+	[CAUSE_LEASE] = "lease",
 	[CAUSE_COMMAND] = "command",
 	[CAUSE_RELOAD] = "reload",
 	[CAUSE_SHUTDOWN] = "shutdown",
@@ -205,7 +206,7 @@ void worker_init(struct worker *w, struct config *source, const struct config_wo
 	w->wanted = true;
 	w->state = WORKER_WAITING;
 	w->since = now;
-	w->start_deadline = w->watchdog_at = CLOCK_NEVER;
+	w->start_deadline = w->watchdog_at = w->lease_deadline = CLOCK_NEVER;
 }
 
 void worker_fini(struct worker *w)

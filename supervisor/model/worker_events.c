@@ -1,6 +1,7 @@
 #include "podvisor/model/worker_events.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -86,6 +87,12 @@ static void count_exit(struct worker *w, int status)
 		w->exits_ok++;
 }
 
+/* Its shim has killed it at the deadline, while podvisor slept. */
+static bool was_fenced(const struct worker *w, int status, ms_t now)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && clock_due(w->lease_deadline, now);
+}
+
 static void on_exited(struct worker *w, const struct event *e, struct turn *t)
 {
 	struct worker_run *run = worker_current_run(w);
@@ -99,7 +106,9 @@ static void on_exited(struct worker *w, const struct event *e, struct turn *t)
 	w->main_ended = true;
 	count_exit(w, run->status);
 	if (w->state != WORKER_STOPPING)
-		w->cause = WIFSIGNALED(run->status) ? CAUSE_SIGNAL : CAUSE_EXIT;
+		w->cause = was_fenced(w, run->status, t->now) ? CAUSE_LEASE
+			   : WIFSIGNALED(run->status)         ? CAUSE_SIGNAL
+							      : CAUSE_EXIT;
 	char end[WORKER_END_SIZE];
 	worker_describe_end(w, run, end, sizeof(end));
 	worker_enter(w, WORKER_STOPPING, t, "%s", end);
@@ -117,6 +126,7 @@ static enum job_result result_of(const struct worker *w, const struct worker_run
 	case CAUSE_OVERLAP:
 	case CAUSE_GROUP:
 	case CAUSE_DEPENDENCY:
+	case CAUSE_LEASE:
 	case CAUSE_COMMAND:
 	case CAUSE_RELOAD:
 	case CAUSE_SHUTDOWN:
@@ -239,6 +249,7 @@ static void end_run(struct worker *w, struct turn *t)
 	w->run_source = NULL;
 	w->pid = 0;
 	w->started_at = w->ready_at = 0;
+	w->lease_deadline = CLOCK_NEVER;
 	w->start_deadline = w->watchdog_at = w->memory.due = CLOCK_NEVER;
 	w->progress = (struct progress){.due = CLOCK_NEVER};
 	w->status_text[0] = '\0';
@@ -252,6 +263,10 @@ static void end_run(struct worker *w, struct turn *t)
 	} else if (cause == CAUSE_DEPENDENCY && w->wanted) {
 		w->restarts[cause]++;
 		worker_enter(w, WORKER_PAUSED, t, "a thing that it depends on is gone");
+	} else if (cause == CAUSE_LEASE && w->wanted && !w->removed) {
+		w->restarts[cause]++;
+		w->not_before = 0;
+		worker_enter(w, WORKER_STANDBY, t, "its lease was given up or lost");
 	} else if (!w->wanted || w->removed || cause == CAUSE_SHUTDOWN || cause == CAUSE_COMMAND) {
 		char end[WORKER_END_SIZE];
 		worker_describe_end(w, run, end, sizeof(end));

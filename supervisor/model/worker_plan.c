@@ -5,7 +5,7 @@
 
 #include "podvisor/base/units.h"
 
-static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
+static void begin_run(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t)
 {
 	w->run = (*next_run)++;
 	w->run_config = w->config;
@@ -20,6 +20,8 @@ static void begin_run(struct worker *w, uint64_t *next_run, struct turn *t)
 	w->watchdog_span = 0;
 	w->cause = CAUSE_NONE;
 	w->pid = 0;
+	w->lease_deadline = gate->leased ? gate->lease.deadline : CLOCK_NEVER;
+	w->fencing_token = gate->token;
 	w->started_at = w->ready_at = w->lost_at = w->spread_until = 0;
 	for (int i = 0; i < PROBE_COUNT; i++)
 		w->checks[i] = (struct health){.due = CLOCK_NEVER};
@@ -41,6 +43,8 @@ static void begin_stop(struct worker *w, enum worker_cause cause, struct turn *t
 	w->stop_deadline = clock_after(t->now, worker_stop_of(w)->timeout);
 	worker_enter(w, WORKER_STOPPING, t, "%s", why);
 	char **command = worker_stop_of(w)->command;
+	if (cause == CAUSE_LEASE && w->killing)
+		return; /* no stop command is to run without the lease */
 	if (command && command[0] && w->started_at) {
 		w->stop_step = WORKER_STOP_COMMANDED;
 		plan_add(t->plan, EFFECT_WORKER_STOP_COMMAND, w->slot, w->run, 0, "%s", why);
@@ -64,6 +68,11 @@ static void plan_down(struct worker *w, const struct worker_gate *gate, uint64_t
 		plan_wake(t->plan, w->not_before);
 		return;
 	}
+	if (gate->leased && !gate->lease.run && (gate->may_start || w->config->kind == WORKER_JOB)) {
+		w->spread_until = 0;
+		worker_enter(w, WORKER_STANDBY, t, "%s", gate->lease_why);
+		return;
+	}
 	if (w->config->kind == WORKER_JOB && !w->schedule.owed) {
 		char text[sizeof(w->reason)];
 		worker_describe_rest(w, "", text, sizeof(text));
@@ -81,7 +90,7 @@ static void plan_down(struct worker *w, const struct worker_gate *gate, uint64_t
 		plan_wake(t->plan, w->spread_until);
 		return;
 	}
-	begin_run(w, next_run, t);
+	begin_run(w, gate, next_run, t);
 }
 
 static void plan_kill(struct worker *w, struct turn *t, const char *why)
@@ -322,7 +331,9 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 				w->removed ? "it is no longer configured" : "podvisor is stopping");
 		return;
 	}
-	if (!w->wanted)
+	if (gate->leased && gate->lease.stop)
+		begin_stop(w, CAUSE_LEASE, t, "%s", gate->lease_why);
+	else if (!w->wanted)
 		begin_stop(w, CAUSE_COMMAND, t, "somebody asked to stop it");
 	else if (w->again)
 		begin_stop(w, w->cause, t, "%s", why_again(w));
@@ -333,7 +344,8 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 /* The times of a job come while nothing keeps it from running, whether a run is there or not. */
 static void plan_job(struct worker *w, const struct worker_gate *gate, struct turn *t)
 {
-	if (!w->wanted || w->removed || gate->shutdown || worker_is_final(w)) {
+	bool stands_by = gate->leased && !gate->lease.run && !worker_is_up(w);
+	if (!w->wanted || w->removed || gate->shutdown || worker_is_final(w) || stands_by) {
 		schedule_rest(&w->schedule);
 		return;
 	}
@@ -343,6 +355,17 @@ static void plan_job(struct worker *w, const struct worker_gate *gate, struct tu
 	w->not_before = 0;
 	if (worker_is_running(w))
 		begin_stop(w, CAUSE_OVERLAP, t, "its next run takes its place");
+}
+
+/* Its shim is told of each renewal; a deadline only moves on. */
+static void plan_lease(struct worker *w, const struct worker_gate *gate, struct turn *t)
+{
+	if (gate->lease.kill) {
+		plan_kill(w, t, gate->lease_why);
+	} else if (gate->lease.deadline > w->lease_deadline) {
+		w->lease_deadline = gate->lease.deadline;
+		plan_add(t->plan, EFFECT_WORKER_DEADLINE, w->slot, w->run, w->lease_deadline, "its lease was renewed");
+	}
 }
 
 void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *next_run, struct turn *t)
@@ -355,6 +378,8 @@ void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *nex
 	}
 	if (gate->kill)
 		plan_kill(w, t, gate->kill);
+	if (gate->leased)
+		plan_lease(w, gate, t);
 	if (w->follow) {
 		w->follow = false;
 		plan_add(t->plan, EFFECT_WORKER_FOLLOW, w->slot, w->run, w->pid, "it named its main process");

@@ -67,6 +67,15 @@ static int add_parts(struct world *w, const struct config *config, ms_t now)
 	return 0;
 }
 
+/* No two replicas, and no two starts of one, are to take each other's leases for their own. */
+static void name_replica(struct world *w)
+{
+	char me[LEASE_HOLDER_MAX];
+	snprintf(me, sizeof(me), "%.120s/%016llx", w->config->instance ? w->config->instance : "podvisor",
+		(unsigned long long)random_next(&w->random));
+	lease_book_init(&w->leases, &w->config->leases, me);
+}
+
 struct world *world_new(struct config *config, uint64_t seed, ms_t now)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -76,6 +85,7 @@ struct world *world_new(struct config *config, uint64_t seed, ms_t now)
 	w->random.state = seed;
 	w->next_run = 1;
 	w->death_slot = UINT32_MAX;
+	name_replica(w);
 	drain_init(&w->drain, now);
 	memory_guard_init(&w->guard, now);
 	if (add_parts(w, config, now) < 0 || add_workers(w, config, now) < 0) {
@@ -98,6 +108,7 @@ void world_free(struct world *w)
 	free(w->volumes);
 	free(w->databases);
 	free(w->browsers);
+	lease_book_fini(&w->leases);
 	free(w->lost_at);
 	free(w->back_at);
 	config_release(w->config);
@@ -213,6 +224,11 @@ static void apply_to_guard(struct world *w, const struct event *e, struct turn *
 	memory_guard_apply(&w->guard, &w->config->memory, e, t);
 }
 
+static void apply_to_lease(struct world *w, const struct event *e, struct turn *t)
+{
+	lease_book_apply(&w->leases, e, t);
+}
+
 /* The run may be of an earlier configuration than the world is. */
 static const struct config *source_of(const struct world *w, const struct event *e)
 {
@@ -224,7 +240,8 @@ static const struct config *source_of(const struct world *w, const struct event 
 /* Every sentence from outside passes here; what it says may hold what it was given. */
 static void conceal(const struct world *w, struct event *e)
 {
-	if (!e->text[0])
+	/* The names of replicas are compared, and are no sentences. */
+	if (!e->text[0] || e->kind == EVENT_LEASE_ANSWERED || e->kind == EVENT_LEASE_MEMBER)
 		return;
 	config_conceal(w->config, e->text);
 	config_conceal(source_of(w, e), e->text);
@@ -267,6 +284,13 @@ void world_apply(struct world *w, const struct event *told, ms_t now)
 		[EVENT_BROWSER_EXITED] = apply_to_browser,
 		[EVENT_BROWSER_GONE] = apply_to_browser,
 		[EVENT_BROWSER_CLEANED] = apply_to_browser,
+		[EVENT_LEASE_ANSWERED] = apply_to_lease,
+		[EVENT_LEASE_DENIED] = apply_to_lease,
+		[EVENT_LEASE_FAILED] = apply_to_lease,
+		[EVENT_LEASE_HINTED] = apply_to_lease,
+		[EVENT_LEASE_MEMBER] = apply_to_lease,
+		[EVENT_LEASE_MET] = apply_to_lease,
+		[EVENT_LEASE_CALLED] = apply_to_lease,
 		[EVENT_GATEWAY_LISTENING] = apply_to_drain,
 		[EVENT_GATEWAY_FAILED] = apply_to_drain,
 		[EVENT_GATEWAY_EMPTY] = apply_to_drain,

@@ -54,8 +54,9 @@ static int put(struct environment *e, char *var)
 
 static bool is_private(const char *var)
 {
-	static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=",
-		"LISTEN_PID=", "LISTEN_FDNAMES=", "PODVISOR_SOCKET=", "PODVISOR_SHIM="};
+	static const char *const names[] = {
+		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
+		"PODVISOR_SOCKET=", "PODVISOR_SHIM=", "PODVISOR_LEASE=", "PODVISOR_FENCING_TOKEN="};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(var, names[i], strlen(names[i])) == 0)
 			return true;

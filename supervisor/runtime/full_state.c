@@ -22,6 +22,9 @@ void full_state_tell(const struct world *w, struct logs *logs)
 	for (size_t i = 0; i < w->n_databases; i++)
 		logs_say(logs, LOG_WARN, THING_POSTGRES, w->databases[i].config->name, "state: %s: %s",
 			database_state_name(w->databases[i].state), w->databases[i].text);
+	for (size_t i = 0; i < w->leases.n; i++)
+		logs_say(logs, LOG_WARN, THING_LEASE, w->leases.entries[i]->name, "state: %s: %s",
+			lease_state_name(w->leases.entries[i]->lease.state), w->leases.entries[i]->lease.reason);
 	for (size_t i = 0; i < w->n_browsers; i++)
 		tell_running(logs, THING_BROWSER, w->browsers[i].config->name, browser_state_name(w->browsers[i].state),
 			browser_lead(&w->browsers[i])->pid, w->browsers[i].reason);

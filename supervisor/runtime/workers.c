@@ -11,6 +11,7 @@
 #include "podvisor/io/notify_socket.h"
 #include "podvisor/io/outer_notify.h"
 #include "podvisor/io/process.h"
+#include "podvisor/model/lease_demand.h"
 #include "podvisor/runtime/command.h"
 #include "podvisor/runtime/environment.h"
 #include "podvisor/wire/notify.h"
@@ -180,9 +181,9 @@ static const struct notify_socket_ops notify_ops = {.heard = on_heard, .paused =
 /* ---- starting ---- */
 
 /* What podvisor tells its worker alone, and not its checks. */
-static int add_environment(
-	const struct run *r, const struct config_worker *config, struct environment *env, struct err *err)
+static int add_environment(const struct run *r, const struct worker *worker, struct environment *env, struct err *err)
 {
+	const struct config_worker *config = worker->run_config;
 	int rc = 0;
 	if (r->notify)
 		rc = environment_set(env, "NOTIFY_SOCKET", "%s", notify_socket_name(r->notify));
@@ -191,6 +192,11 @@ static int add_environment(
 		rc = environment_set(env, "WATCHDOG_USEC", "%s", watchdog);
 	if (rc == 0 && config->liveness.kind == CHECK_NOTIFY)
 		rc = environment_set(env, "WATCHDOG_USEC", "%lld", (long long)config->liveness.timeout * 1000);
+	char name[LEASE_NAME_MAX];
+	if (rc == 0 && config->lease)
+		rc = environment_set(env, "PODVISOR_LEASE", "%s", lease_demand_name_of(config, worker->instance, name));
+	if (rc == 0 && config->lease)
+		rc = environment_set(env, "PODVISOR_FENCING_TOKEN", "%lld", (long long)worker->fencing_token);
 	return rc < 0 ? err_set(err, rc, "out of memory") : 0;
 }
 
@@ -240,12 +246,13 @@ static int spawn(struct run *r, const struct worker *worker, struct environment 
 	/* A single command is started as tini would, whatever podvisor lacks. */
 	rc = r->interactive ? 0 : rc;
 	rc = rc ? rc : command_describe(r->command, worker, env, &spec, err);
-	rc = rc ? rc : add_environment(r, config, env, err);
+	rc = rc ? rc : add_environment(r, worker, env, err);
 	rc = rc ? rc : open_stdio(r, worker, spec.stdio, err);
 	if (rc == 0) {
 		spec.env = env->vars;
 		spec.argv = config->command;
 		spec.terminal = r->interactive;
+		spec.deadline = worker->lease_deadline;
 		set_limits(&spec, &config->limits);
 		rc = process_spawn(&r->owner->port, &r->process, &spec, err);
 	}
@@ -366,6 +373,8 @@ void workers_do(struct workers *w, const struct effect *e)
 	struct run *r = find_run(w, e->run);
 	if (!r)
 		return;
+	if (r->command && e->kind == EFFECT_WORKER_DEADLINE)
+		return; /* it is started with it */
 	if (r->command) {
 		fail(r, -ECANCELED, "it was stopped before it had been started");
 		return;
@@ -376,6 +385,8 @@ void workers_do(struct workers *w, const struct effect *e)
 		process_signal(&r->process, (int)e->value);
 	else if (e->kind == EFFECT_WORKER_FOLLOW)
 		process_follow(&r->process, (pid_t)e->value);
+	else if (e->kind == EFFECT_WORKER_DEADLINE)
+		process_set_deadline(&r->process, e->value);
 	else if (e->kind == EFFECT_WORKER_KILL)
 		process_kill(&r->process);
 }

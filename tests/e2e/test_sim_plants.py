@@ -147,10 +147,10 @@ PLANTS = [
     Plant("a-second-signal-skips-nothing", "drain.c", "d->hurried = d->signals >= 2;", "d->hurried = d->signals >= 3;",
           "after 2 signals"),
     Plant("volumes-are-not-waited-for", "reconcile.c",
-          "w->drain.gateway_closed && parts_are_closed(w);", "w->drain.gateway_closed && (parts_are_closed(w) || true);",
+          "w->drain.gateway_closed && parts_are_closed(w, t->now);", "w->drain.gateway_closed && (parts_are_closed(w, t->now) || true);",
           "the volume was not released"),
     Plant("nobody-waits-for-what-the-gateway-has-to-tell", "reconcile.c",
-          "w->drain.gateway_closed && parts_are_closed(w);", "parts_are_closed(w);", "the gateway has not told how it ended"),
+          "w->drain.gateway_closed && parts_are_closed(w, t->now);", "parts_are_closed(w, t->now);", "the gateway has not told how it ended"),
     Plant("nobody-is-cut-off-who-does-not-say-goodbye", "drain.c",
           "|| d->signals >= 3 || clock_due(d->phase_until, t->now)) {", ") {", "woken in the past|podvisor was to end by"),
     # the browser and the database

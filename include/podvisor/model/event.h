@@ -10,56 +10,64 @@
 #define EVENT_TEXT_MAX 160
 
 /* X(enumerator, name in journals and traces) */
-#define EVENT_KINDS(X)                                          \
-	/* workers: slot, run */                                \
-	X(EVENT_WORKER_STARTED, "worker-started")               \
-	X(EVENT_WORKER_UNSTARTABLE, "worker-unstartable")       \
-	X(EVENT_WORKER_EXITED, "worker-exited")                 \
-	X(EVENT_WORKER_GONE, "worker-gone")                     \
-	X(EVENT_WORKER_NOTIFIED, "worker-notified")             \
-	X(EVENT_WORKER_CHECKED, "worker-checked")               \
-	X(EVENT_WORKER_PROGRESSED, "worker-progressed")         \
-	X(EVENT_WORKER_MEASURED, "worker-measured")             \
-	X(EVENT_WORKER_INSPECTED, "worker-inspected")           \
-	X(EVENT_WORKER_STOP_COMMAND, "worker-stop-command")     \
-	/* volumes: slot */                                     \
-	X(EVENT_VOLUME_PREPARED, "volume-prepared")             \
-	X(EVENT_VOLUME_REFUSED, "volume-refused")               \
-	X(EVENT_VOLUME_MEASURED, "volume-measured")             \
-	X(EVENT_VOLUME_PURGED, "volume-purged")                 \
-	X(EVENT_VOLUME_RELEASED, "volume-released")             \
-	/* the pod's memory */                                  \
-	X(EVENT_MEMORY_MEASURED, "memory-measured")             \
-	X(EVENT_MEMORY_WEIGHED, "memory-weighed")               \
-	/* databases: slot, run of the session */               \
-	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")         \
-	X(EVENT_POSTGRES_FAILED, "postgres-failed")             \
-	X(EVENT_POSTGRES_LOST, "postgres-lost")                 \
-	X(EVENT_POSTGRES_CLOSED, "postgres-closed")             \
-	/* browsers: slot, run */                               \
-	X(EVENT_BROWSER_STARTED, "browser-started")             \
-	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")     \
-	X(EVENT_BROWSER_ANSWERED, "browser-answered")           \
-	X(EVENT_BROWSER_PAGE_LOST, "browser-page-lost")         \
-	X(EVENT_BROWSER_SESSIONS, "browser-sessions")           \
-	X(EVENT_BROWSER_MEASURED, "browser-measured")           \
-	X(EVENT_BROWSER_TIDIED, "browser-tidied")               \
-	X(EVENT_BROWSER_EXITED, "browser-exited")               \
-	X(EVENT_BROWSER_GONE, "browser-gone")                   \
-	X(EVENT_BROWSER_CLEANED, "browser-cleaned")             \
-	/* gateway */                                           \
-	X(EVENT_GATEWAY_LISTENING, "gateway-listening")         \
-	X(EVENT_GATEWAY_FAILED, "gateway-failed")               \
-	X(EVENT_GATEWAY_EMPTY, "gateway-empty")                 \
-	/* what people and signals ask for */                   \
-	X(EVENT_ASKED_START, "asked-start")                     \
-	X(EVENT_ASKED_STOP, "asked-stop")                       \
-	X(EVENT_ASKED_RESTART, "asked-restart")                 \
-	X(EVENT_ASKED_BROWSER_START, "asked-browser-start")     \
-	X(EVENT_ASKED_BROWSER_STOP, "asked-browser-stop")       \
-	X(EVENT_ASKED_BROWSER_RESTART, "asked-browser-restart") \
-	X(EVENT_ASKED_SHUTDOWN, "asked-shutdown")               \
-	X(EVENT_ASKED_DRAIN, "asked-drain")                     \
+#define EVENT_KINDS(X)                                              \
+	/* workers: slot, run */                                    \
+	X(EVENT_WORKER_STARTED, "worker-started")                   \
+	X(EVENT_WORKER_UNSTARTABLE, "worker-unstartable")           \
+	X(EVENT_WORKER_EXITED, "worker-exited")                     \
+	X(EVENT_WORKER_GONE, "worker-gone")                         \
+	X(EVENT_WORKER_NOTIFIED, "worker-notified")                 \
+	X(EVENT_WORKER_CHECKED, "worker-checked")                   \
+	X(EVENT_WORKER_PROGRESSED, "worker-progressed")             \
+	X(EVENT_WORKER_MEASURED, "worker-measured")                 \
+	X(EVENT_WORKER_INSPECTED, "worker-inspected")               \
+	X(EVENT_WORKER_STOP_COMMAND, "worker-stop-command")         \
+	/* volumes: slot */                                         \
+	X(EVENT_VOLUME_PREPARED, "volume-prepared")                 \
+	X(EVENT_VOLUME_REFUSED, "volume-refused")                   \
+	X(EVENT_VOLUME_MEASURED, "volume-measured")                 \
+	X(EVENT_VOLUME_PURGED, "volume-purged")                     \
+	X(EVENT_VOLUME_RELEASED, "volume-released")                 \
+	/* the pod's memory */                                      \
+	X(EVENT_MEMORY_MEASURED, "memory-measured")                 \
+	X(EVENT_MEMORY_WEIGHED, "memory-weighed")                   \
+	/* databases: slot, run of the session */                   \
+	X(EVENT_POSTGRES_ANSWERED, "postgres-answered")             \
+	X(EVENT_POSTGRES_FAILED, "postgres-failed")                 \
+	X(EVENT_POSTGRES_LOST, "postgres-lost")                     \
+	X(EVENT_POSTGRES_CLOSED, "postgres-closed")                 \
+	/* browsers: slot, run */                                   \
+	X(EVENT_BROWSER_STARTED, "browser-started")                 \
+	X(EVENT_BROWSER_UNSTARTABLE, "browser-unstartable")         \
+	X(EVENT_BROWSER_ANSWERED, "browser-answered")               \
+	X(EVENT_BROWSER_PAGE_LOST, "browser-page-lost")             \
+	X(EVENT_BROWSER_SESSIONS, "browser-sessions")               \
+	X(EVENT_BROWSER_MEASURED, "browser-measured")               \
+	X(EVENT_BROWSER_TIDIED, "browser-tidied")                   \
+	X(EVENT_BROWSER_EXITED, "browser-exited")                   \
+	X(EVENT_BROWSER_GONE, "browser-gone")                       \
+	X(EVENT_BROWSER_CLEANED, "browser-cleaned")                 \
+	/* leases: slot of the lease, run: number of the request */ \
+	X(EVENT_LEASE_ANSWERED, "lease-answered")                   \
+	X(EVENT_LEASE_DENIED, "lease-denied")                       \
+	X(EVENT_LEASE_FAILED, "lease-failed")                       \
+	X(EVENT_LEASE_HINTED, "lease-hinted")                       \
+	X(EVENT_LEASE_MEMBER, "lease-member")                       \
+	X(EVENT_LEASE_MET, "lease-met")                             \
+	X(EVENT_LEASE_CALLED, "lease-called")                       \
+	/* gateway */                                               \
+	X(EVENT_GATEWAY_LISTENING, "gateway-listening")             \
+	X(EVENT_GATEWAY_FAILED, "gateway-failed")                   \
+	X(EVENT_GATEWAY_EMPTY, "gateway-empty")                     \
+	/* what people and signals ask for */                       \
+	X(EVENT_ASKED_START, "asked-start")                         \
+	X(EVENT_ASKED_STOP, "asked-stop")                           \
+	X(EVENT_ASKED_RESTART, "asked-restart")                     \
+	X(EVENT_ASKED_BROWSER_START, "asked-browser-start")         \
+	X(EVENT_ASKED_BROWSER_STOP, "asked-browser-stop")           \
+	X(EVENT_ASKED_BROWSER_RESTART, "asked-browser-restart")     \
+	X(EVENT_ASKED_SHUTDOWN, "asked-shutdown")                   \
+	X(EVENT_ASKED_DRAIN, "asked-drain")                         \
 	X(EVENT_ASKED_UNDRAIN, "asked-undrain")
 
 enum event_kind {
@@ -238,7 +246,16 @@ struct event {
 			int64_t room_bytes; /* of the pod's memory; -1: unknown, or without a limit */
 			int gpu_exits, network_exits, zygotes_lost; /* since the last one */
 		} census; /* BROWSER_MEASURED */
-		int count; /* ASKED_SHUTDOWN: which signal it is, 1 = first */
+		/* LEASE_*: the row as it is, its holder in text; times are CLOCK_BOOTTIME */
+		struct {
+			uint64_t system;
+			int64_t timeline, server_ms;
+			int64_t token, seq, granted_on, renewed_ms;
+			int64_t sent, received;
+			bool preferred; /* HINTED: this replica is to be first */
+		} lease;
+		int count; /* ASKED_SHUTDOWN: which signal it is, 1 = first; LEASE_MET: replicas that take part;
+			      LEASE_MEMBER: number of one of them, from 0, its name in text */
 	};
 	char text[EVENT_TEXT_MAX]; /* a sentence for people, "" when there is none */
 };

@@ -12,40 +12,43 @@
 #include "podvisor/model/event.h"
 
 /* X(enumerator, name, who carries it out) */
-#define EFFECT_KINDS(X)                                                                               \
-	X(EFFECT_WORKER_SPAWN, "worker-spawn") /* slot, run */                                        \
-	X(EFFECT_WORKER_SIGNAL, "worker-signal") /* slot, run, value: signal to the main process */   \
-	X(EFFECT_WORKER_KILL, "worker-kill") /* slot, run: SIGKILL to the whole tree */               \
-	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                     \
-	X(EFFECT_WORKER_FOLLOW, "worker-follow") /* slot, run, value: pid, the main process now */    \
-	X(EFFECT_WORKER_PROGRESS, "worker-progress") /* slot, run: ask progress.sql */                \
-	X(EFFECT_WORKER_MEASURE, "worker-measure") /* slot, run: the memory of its tree */            \
-	X(EFFECT_WORKER_INSPECT, "worker-inspect") /* slot, run: stacks to the log, and why */        \
-	X(EFFECT_WORKER_STOP_COMMAND, "worker-stop-command") /* slot, run */                          \
-	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                    \
-	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                    \
-	X(EFFECT_VOLUME_PURGE, "volume-purge") /* a slice; value: bytes to free, or 0 */              \
-	X(EFFECT_VOLUME_CANCEL, "volume-cancel") /* what is under way ends early, and is answered */  \
-	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                    \
-	X(EFFECT_MEMORY_MEASURE, "memory-measure") /* the pod's cgroup */                             \
-	X(EFFECT_MEMORY_WEIGH, "memory-weigh") /* the memory of every worker's tree */                \
-	X(EFFECT_POSTGRES_CHECK, "postgres-check") /* connects first when there is no session; run */ \
-	X(EFFECT_POSTGRES_CANARY, "postgres-canary") /* fresh connection */                           \
-	X(EFFECT_POSTGRES_CLOSE, "postgres-close")                                                    \
-	X(EFFECT_BROWSER_LAUNCH, "browser-launch") /* slot, run */                                    \
-	X(EFFECT_BROWSER_PROBE, "browser-probe") /* slot, run, value: enum rung */                    \
-	X(EFFECT_BROWSER_SERVE, "browser-serve") /* it is proven: new sessions go to it */            \
-	X(EFFECT_BROWSER_RETIRE, "browser-retire") /* new sessions do not go to it any more */        \
-	X(EFFECT_BROWSER_CLOSE, "browser-close") /* Browser.close over the pipe */                    \
-	X(EFFECT_BROWSER_SIGNAL, "browser-signal") /* value: signal */                                \
-	X(EFFECT_BROWSER_KILL, "browser-kill") /* whole tree */                                       \
-	X(EFFECT_BROWSER_CLEAN, "browser-clean") /* remove the generation's directory */              \
-	X(EFFECT_GATEWAY_LISTEN, "gateway-listen")                                                    \
-	X(EFFECT_GATEWAY_LAME_DUCK, "gateway-lame-duck")                                              \
-	X(EFFECT_GATEWAY_SERVE, "gateway-serve") /* undrain */                                        \
-	X(EFFECT_GATEWAY_DRAIN, "gateway-drain") /* value: ms that the window of Closes may take */   \
-	X(EFFECT_GATEWAY_HURRY, "gateway-hurry") /* what is left of the window is skipped */          \
-	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once, and always answered */                   \
+#define EFFECT_KINDS(X)                                                                                    \
+	X(EFFECT_WORKER_SPAWN, "worker-spawn") /* slot, run */                                             \
+	X(EFFECT_WORKER_SIGNAL, "worker-signal") /* slot, run, value: signal to the main process */        \
+	X(EFFECT_WORKER_KILL, "worker-kill") /* slot, run: SIGKILL to the whole tree */                    \
+	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                          \
+	X(EFFECT_WORKER_FOLLOW, "worker-follow") /* slot, run, value: pid, the main process now */         \
+	X(EFFECT_WORKER_DEADLINE, "worker-deadline") /* slot, run, value: the shim kills by itself then */ \
+	X(EFFECT_WORKER_PROGRESS, "worker-progress") /* slot, run: ask progress.sql */                     \
+	X(EFFECT_WORKER_MEASURE, "worker-measure") /* slot, run: the memory of its tree */                 \
+	X(EFFECT_WORKER_INSPECT, "worker-inspect") /* slot, run: stacks to the log, and why */             \
+	X(EFFECT_WORKER_STOP_COMMAND, "worker-stop-command") /* slot, run */                               \
+	X(EFFECT_VOLUME_PREPARE, "volume-prepare")                                                         \
+	X(EFFECT_VOLUME_MEASURE, "volume-measure")                                                         \
+	X(EFFECT_VOLUME_PURGE, "volume-purge") /* a slice; value: bytes to free, or 0 */                   \
+	X(EFFECT_VOLUME_CANCEL, "volume-cancel") /* what is under way ends early, and is answered */       \
+	X(EFFECT_VOLUME_RELEASE, "volume-release")                                                         \
+	X(EFFECT_MEMORY_MEASURE, "memory-measure") /* the pod's cgroup */                                  \
+	X(EFFECT_MEMORY_WEIGH, "memory-weigh") /* the memory of every worker's tree */                     \
+	X(EFFECT_POSTGRES_CHECK, "postgres-check") /* connects first when there is no session; run */      \
+	X(EFFECT_POSTGRES_CANARY, "postgres-canary") /* fresh connection */                                \
+	X(EFFECT_POSTGRES_CLOSE, "postgres-close")                                                         \
+	X(EFFECT_LEASE_ASK, "lease-ask") /* slot, run: number; the orders stand in the book */             \
+	X(EFFECT_LEASE_MEET, "lease-meet") /* value: this replica leaves */                                \
+	X(EFFECT_BROWSER_LAUNCH, "browser-launch") /* slot, run */                                         \
+	X(EFFECT_BROWSER_PROBE, "browser-probe") /* slot, run, value: enum rung */                         \
+	X(EFFECT_BROWSER_SERVE, "browser-serve") /* it is proven: new sessions go to it */                 \
+	X(EFFECT_BROWSER_RETIRE, "browser-retire") /* new sessions do not go to it any more */             \
+	X(EFFECT_BROWSER_CLOSE, "browser-close") /* Browser.close over the pipe */                         \
+	X(EFFECT_BROWSER_SIGNAL, "browser-signal") /* value: signal */                                     \
+	X(EFFECT_BROWSER_KILL, "browser-kill") /* whole tree */                                            \
+	X(EFFECT_BROWSER_CLEAN, "browser-clean") /* remove the generation's directory */                   \
+	X(EFFECT_GATEWAY_LISTEN, "gateway-listen")                                                         \
+	X(EFFECT_GATEWAY_LAME_DUCK, "gateway-lame-duck")                                                   \
+	X(EFFECT_GATEWAY_SERVE, "gateway-serve") /* undrain */                                             \
+	X(EFFECT_GATEWAY_DRAIN, "gateway-drain") /* value: ms that the window of Closes may take */        \
+	X(EFFECT_GATEWAY_HURRY, "gateway-hurry") /* what is left of the window is skipped */               \
+	X(EFFECT_GATEWAY_CLOSE, "gateway-close") /* at once, and always answered */                        \
 	X(EFFECT_EXIT, "exit") /* value: exit code */
 
 enum effect_kind {

@@ -65,6 +65,7 @@ enum worker_cause {
 	CAUSE_OVERLAP, /* a job's next run takes its place */
 	CAUSE_GROUP, /* a thing that it restarts with came back */
 	CAUSE_DEPENDENCY, /* a thing it depends on was lost */
+	CAUSE_LEASE, /* the lease that it runs under was given up or lost */
 	CAUSE_COMMAND, /* somebody asked */
 	CAUSE_RELOAD, /* its configuration changed */
 	CAUSE_SHUTDOWN, /* the pod stops */
@@ -156,6 +157,8 @@ struct worker {
 	bool owes_comeback; /* its last run ended for good, and still counts if another follows */
 	uint64_t partners_seen; /* comebacks of those in restart_with, as last looked at */
 	bool ever_ready;
+	ms_t lease_deadline; /* of this run: its shim kills it by itself then; CLOCK_NEVER: no lease */
+	int64_t fencing_token; /* of this run */
 	ms_t lost_at; /* since when a dependency is missing, for grace; 0: none is */
 };
 

@@ -16,6 +16,7 @@
 #include "podvisor/model/drain.h"
 #include "podvisor/model/event.h"
 #include "podvisor/model/journal.h"
+#include "podvisor/model/lease_book.h"
 #include "podvisor/model/memory_guard.h"
 #include "podvisor/model/plan.h"
 #include "podvisor/model/volume.h"
@@ -34,6 +35,7 @@ struct world {
 	size_t n_databases;
 	struct browser *browsers;
 	size_t n_browsers;
+	struct lease_book leases;
 	struct drain drain;
 	struct memory_guard guard;
 	bool all_ready_once; /* everything critical has been ready one time: /startupz */

@@ -222,6 +222,39 @@ static void a_database_that_does_not_answer_shows_nothing_stale(void **state)
 	lacks("podvisor_postgres_max_connections");
 }
 
+static void a_lease_shows_who_it_is_for_how_long_and_how_it_went(void **state)
+{
+	(void)state;
+	struct lease_entry entry = {.name = "indexer", .settings = {.ttl = 15000, .drain_at = 9000, .kill_at = 12000}};
+	struct lease_entry *entries[] = {&entry};
+	entry.lease = (struct lease){.settings = &entry.settings,
+		.state = LEASE_HELD,
+		.token = 5,
+		.timeline = 2,
+		.sent_at = 500,
+		.renewals = {7, 1},
+		.kills = 3};
+	entry.lease.moves[LEASE_GRANTED] = 2;
+	scrape();
+	lacks("podvisor_lease");
+	world.leases.entries = entries;
+	world.leases.n = 1;
+	world.leases.members.n = 2;
+	scrape();
+	has("\npodvisor_lease_held{lease=\"indexer\"} 1\n");
+	has("\npodvisor_lease_token{lease=\"indexer\"} 2199023255557\n");
+	has("\npodvisor_lease_deadline_seconds{lease=\"indexer\"} 11.5\n");
+	has("\npodvisor_lease_renewals_total{lease=\"indexer\",result=\"failed\"} 1\n");
+	has("\npodvisor_lease_transitions_total{lease=\"indexer\",reason=\"granted\"} 2\n");
+	has("\npodvisor_lease_fence_kills_total 3\n");
+	has("\npodvisor_lease_members 2\n");
+	has("\npodvisor_lease_handover_seconds_count 0\n");
+	entry.lease.state = LEASE_STANDBY;
+	scrape();
+	has("\npodvisor_lease_held{lease=\"indexer\"} 0\n");
+	lacks("podvisor_lease_deadline_seconds{");
+}
+
 static void the_gateway_counts_by_route_and_class(void **state)
 {
 	(void)state;
@@ -271,6 +304,8 @@ int main(void)
 			use_of_disks_and_memory_and_what_was_done_for_room_is_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_measured_is_shown_also_when_it_is_zero, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_database_that_does_not_answer_shows_nothing_stale, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_lease_shows_who_it_is_for_how_long_and_how_it_went, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_gateway_counts_by_route_and_class, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_family_stands_once_and_has_help, set_up, tear_down),
 	};

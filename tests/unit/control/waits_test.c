@@ -50,6 +50,18 @@ static bool is_done(enum wait_kind kind)
 	return waits_is_done(&wait, &now);
 }
 
+static void standing_by_for_a_lease_is_all_that_can_be_waited_for(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		workers[i].state = WORKER_STANDBY;
+		workers[i].run = 0;
+	}
+	assert_true(is_done(WAIT_START));
+	assert_true(is_done(WAIT_RESTART));
+	assert_false(is_done(WAIT_STOP));
+}
+
 static void a_restart_needs_a_new_run_of_every_instance(void **state)
 {
 	(void)state;
@@ -246,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup(a_stop_is_done_when_nothing_runs_and_nothing_is_wanted, set_up),
 		cmocka_unit_test_setup(a_job_is_waited_for_until_the_run_that_was_asked_for_is_over, set_up),
 		cmocka_unit_test_setup(what_a_reload_removed_is_not_waited_for, set_up),
+		cmocka_unit_test_setup(standing_by_for_a_lease_is_all_that_can_be_waited_for, set_up),
 		cmocka_unit_test_setup(browsers_are_waited_for_as_workers_are, set_up),
 		cmocka_unit_test_setup(a_drain_is_done_when_the_gateway_is_empty, set_up),
 	};

@@ -156,7 +156,6 @@ static void assert_one(const char *text, const char *path, const char *sentence)
 /* --- the broken files, word by word --- */
 
 #define A_DURATION "a duration, for instance \"250ms\", \"30s\", \"5m\" or \"12h\""
-#define NO_LEASES  "is not available in this version"
 #define LEASE_RULE "(expected renew + attempt < drain_at < kill_at <= 80% of ttl)"
 
 static void bad_json_is_named_with_its_place(void **state)
@@ -216,7 +215,6 @@ static void a_name_that_nothing_has_is_named_with_the_nearest(void **state)
 	const struct mistake expected[] = {
 		{4, 39, "browsers.chrome.volume",
 			"there is no volume of the name \"chrome\" (expected one that is configured)"},
-		{5, 3, "leases", NO_LEASES},
 		{5, 29, "leases.postgres", "there is no postgres of the name \"mian\" (did you mean \"main\"?)"},
 		{9, 22, "workers.api.depends_on[0]",
 			"there is no postgres of the name \"mian\" (did you mean \"main\"?)"},
@@ -244,7 +242,7 @@ static void every_duplicate_key_is_named_with_the_first(void **state)
 
 static void lease_times_that_do_not_fit_are_named_with_the_figures(void **state)
 {
-	const struct mistake expected[] = {{3, 3, "leases", NO_LEASES},
+	const struct mistake expected[] = {
 		{8, 17, "leases.drain_at", "renew 4s + attempt 3s = 7s is not less than drain_at 6s " LEASE_RULE},
 		{9, 16, "leases.kill_at", "kill_at 9s is more than 80% of ttl 10s = 8s " LEASE_RULE}};
 	(void)state;
@@ -528,35 +526,45 @@ static void networks_codes_and_reasons_are_looked_at(void **state)
 		"gateway.routes[1].path", "is also the path of another route (gateway.routes[0])");
 }
 
-/* As long as there are none, the section is a mistake by itself. */
-static void assert_lease(const char *text, const char *path, const char *sentence)
-{
-	assert_null(parse_quoted(text));
-	assert_int_equal(report.count, 2);
-	assert_string_equal(report.items[0].path, "leases");
-	assert_string_equal(report.items[0].text, NO_LEASES);
-	assert_string_equal(report.items[1].path, path);
-	assert_string_equal(report.items[1].text, sentence);
-}
-
 static void lease_times_are_compared_at_their_limits(void **state)
 {
 #define P "'postgres': {'main': {'dsn': 'service=x'}}, 'leases': {'postgres': 'main'"
 	(void)state;
-	assert_one("{" P ", 'ttl': '15s', 'renew': '3s', 'attempt': '2s', 'drain_at': '5001ms', 'kill_at': '12s'}}",
-		"leases", NO_LEASES);
-	assert_lease("{" P ", 'drain_at': '5s'}}", "leases.drain_at",
+	config_release(must_parse("{" P ", 'ttl': '15s', 'renew': '3s', 'attempt': '2s', 'drain_at': '5001ms', "
+				  "'kill_at': '12s'}}"));
+	assert_one("{" P ", 'drain_at': '5s'}}", "leases.drain_at",
 		"renew 3s + attempt 2s = 5s is not less than drain_at 5s " LEASE_RULE);
-	assert_lease(
+	assert_one(
 		"{" P ", 'kill_at': '9s'}}", "leases.kill_at", "drain_at 9s is not less than kill_at 9s " LEASE_RULE);
-	assert_lease("{" P ", 'kill_at': '12001ms'}}", "leases.kill_at",
+	assert_one("{" P ", 'kill_at': '12001ms'}}", "leases.kill_at",
 		"kill_at 12001ms is more than 80% of ttl 15s = 12s " LEASE_RULE);
-	assert_lease("{" P ", 'ttl': '14s'}}", "leases.ttl",
+	assert_one("{" P ", 'ttl': '14s'}}", "leases.ttl",
 		"kill_at 12s is more than 80% of ttl 14s = 11200ms " LEASE_RULE);
-	assert_lease("{" P ", 'renew': '7s'}}", "leases.renew",
+	assert_one("{" P ", 'renew': '7s'}}", "leases.renew",
 		"renew 7s + attempt 2s = 9s is not less than drain_at 9s " LEASE_RULE);
-	assert_lease("{'leases': {}}", "leases.postgres", "is missing (the key \"postgres\" is required)");
-	assert_one("{'leases': {'backend': 'kubernetes'}}", "leases", NO_LEASES);
+	assert_one("{'leases': {}}", "leases.postgres", "is missing (the key \"postgres\" is required)");
+	assert_one("{" P ", 'backend': 'kubernetes'}}", "leases.backend",
+		"\"kubernetes\" is not available in this version");
+}
+
+static void a_leased_worker_needs_to_know_where_leases_live(void **state)
+{
+	(void)state;
+	assert_one("{" W ", 'lease': 'x'}}}", "workers.a.lease",
+		"needs to know where leases live (expected a section \"leases\")");
+	assert_one("{" W ", 'on_database_loss': 'keep'}}}", "workers.a.on_database_loss",
+		"belongs to a worker with a \"lease\"");
+	assert_one("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'in valid'}}}", "workers.a.lease",
+		"\"in valid\" does not fit (expected letters, digits, \".\", \"_\" and \"-\", at most 60)");
+	assert_one("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'l'}, 'b': {'command': ['x'], 'lease': 'l', "
+		   "'on_database_loss': 'keep'}}}",
+		"workers.b.on_database_loss", "differs from that of worker a, which has the same lease");
+	assert_one("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'l'}, 'b': {'command': ['x'], 'lease': "
+		   "{'name': 'l', 'spread': true}}}}",
+		"workers.b.lease", "is not spread as that of worker a, which has the same name");
+	struct config *c = must_parse("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'l'}}}");
+	assert_string_equal(c->workers[0].lease, "l");
+	config_release(c);
 }
 
 static void what_only_one_may_have_is_not_given_twice(void **state)
@@ -643,27 +651,7 @@ static void what_may_be_purged_lies_below_the_path(void **state)
 /* What this version does not do yet is refused, not ignored. */
 static void nothing_is_accepted_that_is_not_there(void **state)
 {
-	static const struct {
-		const char *where, *value, *path;
-	} cases[] = {{"worker", "'lease': 'x'", "workers.a.lease"},
-		{"worker", "'lease': {'name': 'x', 'spread': true}", "workers.a.lease"},
-		{"worker", "'standby': 'warm'", "workers.a.standby"},
-		{"worker", "'on_database_loss': 'keep'", "workers.a.on_database_loss"}};
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		char text[1024], extra[5][100] = {"", "", "", "", ""};
-		static const char *const places[] = {"worker", "volume", "browser", "log", "memory"};
-		for (size_t j = 0; j < COUNT(places); j++)
-			if (strcmp(places[j], cases[i].where) == 0)
-				snprintf(extra[j], sizeof(extra[j]), "%s%s", j == 3 || j == 4 ? "" : ", ",
-					cases[i].value);
-		snprintf(text, sizeof(text),
-			"{'workers': {'a': {'command': ['x']%s}}, 'volumes': {'v': {'path': '/v', 'size': '1Mi'%s}}, "
-			"'browsers': {'b': {'volume': 'v'%s}}, 'log': {%s}, 'memory': {%s}, 'gateway': {'listen': "
-			"'127.0.0.1:80', 'routes': [{'path': '/', 'to': 'a:1'}]}}",
-			extra[0], extra[1], extra[2], extra[3], extra[4]);
-		assert_one(text, cases[i].path, "is not available in this version");
-	}
 	assert_one("{'postgres': {'p': {'dsn': 'host=h', 'max_transaction_age': '1m'}}}",
 		"postgres.p.max_transaction_age", "is not available in this version");
 	assert_one("{'volumes': {'v': {'path': '/v', 'size': '1Mi'}}, 'browsers': {'b': {'volume': 'v', 'recycle': "
@@ -673,7 +661,8 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		   "{'disk_hard': '40%'}}}}",
 		"browsers.b.recycle.disk_hard", "disk_hard 40% is not above disk 40%");
 	/* Its type is looked at nevertheless. */
-	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\", \"warm\")");
+	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\")");
+	assert_one("{" W ", 'standby': 'warm'}}}", "workers.a.standby", "\"warm\" is not available in this version");
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");
@@ -1345,16 +1334,6 @@ static void assert_every_key(const json_t *properties, const char *full)
 	}
 }
 
-/* Sections of planned keys alone are not in the file that sets all others. */
-static bool is_planned(const char *definition)
-{
-	static const char *const planned[] = {"recycle", "overlap", "lease", "leases"};
-	for (size_t i = 0; i < COUNT(planned); i++)
-		if (strcmp(planned[i], definition) == 0)
-			return true;
-	return false;
-}
-
 static void the_schema_lists_every_key_and_the_full_example_sets_it(void **state)
 {
 	char *text = config_schema();
@@ -1372,8 +1351,7 @@ static void the_schema_lists_every_key_and_the_full_example_sets_it(void **state
 	{
 		n++;
 		assert_true(json_is_false(json_object_get(definition, "additionalProperties")));
-		if (!is_planned(name))
-			assert_every_key(json_object_get(definition, "properties"), full);
+		assert_every_key(json_object_get(definition, "properties"), full);
 	}
 	assert_true(n >= 25);
 	json_decref(schema);
@@ -1513,6 +1491,7 @@ int main(void)
 		cmocka_unit_test(addresses_and_urls_are_looked_at),
 		cmocka_unit_test(networks_codes_and_reasons_are_looked_at),
 		cmocka_unit_test(lease_times_are_compared_at_their_limits),
+		cmocka_unit_test(a_leased_worker_needs_to_know_where_leases_live),
 		cmocka_unit_test(what_only_one_may_have_is_not_given_twice),
 		cmocka_unit_test(no_more_restarts_are_counted_than_can_be_remembered),
 		cmocka_unit_test(two_separate_cycles_are_both_named),
