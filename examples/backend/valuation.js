@@ -12,6 +12,7 @@ const { notify } = require('./lib/notify');
 const { stopSignal, sleep, within, backoff } = require('./lib/life');
 const { pool } = require('./lib/db');
 const { valuations } = require('./lib/scrape');
+const { fenced, FenceError } = require('./lib/fence');
 
 const BROWSER_URL = env.text('BROWSER_URL', 'http://127.0.0.1:9222');
 const MARKETS_URL = env.text('MARKETS_URL', 'http://127.0.0.1:3000/markets');
@@ -66,7 +67,7 @@ function readTable() {
 
 async function round(db, stop) {
 	const found = await scrape(stop);
-	if (found) await db.query(INSERT, [JSON.stringify(found)]);
+	if (found) await fenced(db, (client) => client.query(INSERT, [JSON.stringify(found)]));
 	return found;
 }
 
@@ -88,6 +89,7 @@ async function work(db, stop) {
 			}
 			await sleep(Math.max(0, startedAt + PACE_MS - performance.now()), stop);
 		} catch (err) {
+			if (err instanceof FenceError) throw err; // its time is over: nothing that it does counts any more
 			if (stop.aborted) break;
 			const cause = log.reason(err);
 			if (++failures >= MAX_FAILURES) throw new Error(`${failures} failures in a row, the last one: ${cause}`);
