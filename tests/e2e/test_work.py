@@ -1,17 +1,14 @@
 """Whether a worker does its work: progress, watchdog, memory, groups, stop commands, another main process."""
 import json
 import os
-import pathlib
-import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import pytest
 
+from cluster import cluster
 from supervised import (DEADLINE_S, TREE, alive, await_true, built, fields_of, identity, pods, workers)
 
 pytestmark = built
@@ -75,62 +72,6 @@ def test_a_stall_can_be_reported_only(pods):
     pod.log("one", "^its work moves forward again: 2")
     assert len(pod.find("one", "^starting")) == 1
     assert pod.stop() == 0
-
-
-class Cluster:
-    """A PostgreSQL of the test's own, run by an ordinary user."""
-    BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
-
-    def __init__(self):
-        self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="podvisor-pg."))
-        os.chown(self.path, self.user.pw_uid, self.user.pw_gid)
-        self.run("initdb", "-D", str(self.path / "data"), "-U", "boss", "-A", "trust", "-N")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.dsn = f"host={self.path} port={self.port} user=boss dbname=postgres"
-        self.log = open(self.path / "log", "wb")
-        self.server = None
-        self.start()
-
-    def become(self):
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(self.user.pw_gid)
-            os.setuid(self.user.pw_uid)
-
-    def run(self, *argv):
-        subprocess.run([self.BIN / argv[0], *argv[1:]], check=True, stdout=subprocess.DEVNULL, cwd="/", preexec_fn=self.become)
-
-    def start(self):
-        self.server = subprocess.Popen([self.BIN / "postgres", "-D", self.path / "data", "-k", self.path, "-h", "", "-p",
-                                        str(self.port), "-F", "-c", "dynamic_shared_memory_type=mmap"], stdout=self.log, stderr=self.log, cwd="/",
-                                       preexec_fn=self.become)
-        await_true("PostgreSQL answers", lambda: subprocess.run(
-            [self.BIN / "pg_isready", "-q", "-d", self.dsn], check=False).returncode == 0)
-
-    def sql(self, text):
-        return subprocess.run([self.BIN / "psql", "-XAtq", self.dsn, "-c", text], check=True, timeout=DEADLINE_S, text=True,
-                              capture_output=True).stdout.strip()
-
-    def stop(self):
-        self.server.send_signal(signal.SIGQUIT)
-        self.server.wait(DEADLINE_S)
-
-    def end(self):
-        if self.server.poll() is None:
-            self.server.kill()
-            self.server.wait()
-        self.log.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-@pytest.fixture
-def cluster():
-    one = Cluster()
-    yield one
-    one.end()
 
 
 def watched(cluster, **progress):

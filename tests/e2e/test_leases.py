@@ -1,0 +1,418 @@
+"""Leases with two and three real podvisors on a real PostgreSQL (SPEC 7)."""
+import collections
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cluster import Wire, cluster, tcp_cluster
+from podvisor import SLOWER, wait_until
+
+PYTHON = "/usr/bin/python3"
+SLOW = max(1, int(SLOWER))
+# Short terms, for short tests; the rules of the configuration hold. Stretched where everything is slow.
+TTL_S = 3 * SLOW
+TIMES = {"ttl": f"{3 * SLOW}s", "renew": f"{400 * SLOW}ms", "attempt": f"{500 * SLOW}ms", "drain_at": f"{1500 * SLOW}ms",
+         "kill_at": f"{2200 * SLOW}ms"}
+KILL_AT_S, HELD_AGAIN_S = 2.2 * SLOW, 3.9 * SLOW
+
+# Appends a stamp of CLOCK_BOOTTIME while it runs; each line is one write, which is whole.
+STAMP = """
+import os, signal, sys, time
+token, path = os.environ["PODVISOR_FENCING_TOKEN"], sys.argv[1]
+out = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def stamp(what): os.write(out, f"{token} {what} {time.clock_gettime(time.CLOCK_BOOTTIME):.6f} {os.environ['WHO']}\\n".encode())
+def end(*_): stamp("end"); os._exit(0)
+signal.signal(signal.SIGTERM, end if len(sys.argv) < 3 else signal.SIG_IGN)
+stamp("start")
+while True: time.sleep(0.01); stamp("beat")
+"""
+
+
+class Grant:
+    """What the worker of one token has stamped."""
+
+    def __init__(self, token, stamps):
+        self.token, self.who = token, stamps[0][2]
+        self.first, self.last = stamps[0][1], stamps[-1][1]
+
+
+class Stage:
+    """Replicas that share a database, and a file that their workers stamp."""
+
+    def __init__(self, start, path, dsn):
+        self.start, self.stamps, self.dsn = start, pathlib.Path(path) / "stamps", dsn
+        self.stamps.touch()
+
+    def replica(self, name, dsn=None, stubborn=False, leases=None, **worker):
+        command = [PYTHON, "-c", STAMP, str(self.stamps), *(["stubborn"] if stubborn else [])]
+        return self.start({"instance": name, "postgres": {"main": {"dsn": dsn or self.dsn}},
+                           "leases": {"postgres": "main", **TIMES, **(leases or {})},
+                           "workers": {"one": {"command": command, "lease": "indexer", "env": {"WHO": name}, **worker}}})
+
+    def grants(self):
+        """In the order of their first stamps."""
+        found = collections.OrderedDict()
+        for line in self.stamps.read_text().splitlines():
+            token, what, at, who = line.split()
+            found.setdefault(int(token), []).append((what, float(at), who))
+        return [Grant(token, stamps) for token, stamps in found.items()]
+
+    def newest(self):
+        return self.grants()[-1]
+
+    def await_grant(self, after=None, seconds=30):
+        """A worker with another token than that of the grant; returns its grant."""
+        def newer():
+            grants = self.grants()
+            return grants and (after is None or grants[-1].token != after.token) and grants[-1]
+        return wait_until("another grant", newer, seconds)
+
+    def assert_one_at_a_time(self):
+        grants = self.grants()
+        for one, next_one in zip(grants, grants[1:]):
+            assert one.token < next_one.token, f"the token went from {one.token} to {next_one.token}"
+            assert one.last < next_one.first, f"{one.who} still stamped {one.last - next_one.first:.3f} s after {next_one.who} began"
+        return grants
+
+
+@pytest.fixture
+def stage(podvisor, directory, cluster):
+    return Stage(podvisor, directory, cluster.dsn)
+
+
+def held(pod):
+    return pod.status()["leases"][0]["held"]
+
+
+def metric(pod, name):
+    for line in pod.ask("GET", "/metrics").text.splitlines():
+        if line.startswith(name + " ") or line.startswith(name + "{"):
+            return float(line.rpartition(" ")[2])
+    return None
+
+
+def by_name(pods):
+    return {pod.config["instance"]: pod for pod in pods}
+
+
+def test_the_worker_of_one_replica_runs_and_the_others_stand_by_ready(stage, cluster):
+    pods = [stage.replica(name, critical=True) for name in ("pod-a", "pod-b", "pod-c")]
+    grant = stage.await_grant()
+    holder = by_name(pods)[grant.who]
+    for pod in pods:
+        pod.wait_ready()  # holding a lease never affects readiness
+        if pod is not holder:
+            told = pod.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+            assert told["pid"] is None
+    row = cluster.sql("select holder, token, counter, timeline from podvisor.lease where name = 'indexer'").split("|")
+    assert row[0].startswith(grant.who + "/") and int(row[1]) == grant.token == int(row[3]) * 2 ** 40 + int(row[2])
+    lease = holder.status()["leases"][0]
+    assert lease["held"] and lease["token"] == grant.token and 0 < lease["deadline_seconds"] <= KILL_AT_S
+    holder.wait("three members", lambda: holder.status()["lease_members"] == 3)
+    assert metric(holder, "podvisor_lease_held") == 1 and metric(holder, "podvisor_lease_token") == grant.token
+    assert [pod.stop() for pod in pods] == [0, 0, 0]
+    stage.assert_one_at_a_time()
+
+
+def test_a_holder_that_is_told_to_stop_hands_over_and_never_two_run(stage):
+    """L2: as in a rolling update, each time to a replica that has come since."""
+    pods = [stage.replica("pod-0")]
+    grant = stage.await_grant()
+    gaps = []
+    for i in range(1, int(os.environ.get("HANDOVERS", "8")) + 1):
+        pods.append(stage.replica(f"pod-{i}"))
+        pods[-1].wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+        pods[0].wait("both take part", lambda: pods[0].status()["lease_members"] == 2)
+        assert pods.pop(0).stop() == 0
+        after = stage.await_grant(grant)
+        assert after.who == f"pod-{i}"
+        gaps.append(after.first - grant.last)
+        grant = after
+    pods[0].stop()
+    stage.assert_one_at_a_time()
+    assert max(gaps) < 1 * SLOW, gaps  # what the contract says, not how fast this machine is: the term is longer
+    print(f"from the last stamp of one to the first of the next: {sorted(gaps)}")
+
+
+def test_a_hand_over_does_not_wait_until_somebody_looks(stage):
+    """Between two looks lie ten seconds; the notification is what brings it about."""
+    long = {"ttl": "30s", "renew": "10s", "attempt": "2s", "drain_at": "15s", "kill_at": "20s"}
+    first = stage.replica("pod-0")  # the first grant of all takes a term, which is short here
+    grant = stage.await_grant()
+    assert first.stop() == 0
+    for i in range(3):
+        pod = stage.replica(f"pod-a{i}", leases=long)
+        grant = stage.await_grant(grant)
+        heir = stage.replica(f"pod-b{i}", leases=long)
+        heir.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+        assert pod.stop() == 0
+        after = stage.await_grant(grant)
+        assert after.who == f"pod-b{i}" and after.first - grant.last < 3 * SLOW
+        assert metric(heir, "podvisor_lease_handover_seconds_count") == 1
+        grant = after
+        assert heir.stop() == 0
+    stage.assert_one_at_a_time()
+
+
+def test_the_newest_replica_gets_what_is_handed_over(stage):
+    first = stage.replica("pod-a")
+    grant = stage.await_grant()
+    older = stage.replica("pod-b")
+    first.wait("both take part", lambda: first.status()["lease_members"] == 2)
+    newer = stage.replica("pod-c")
+    for pod in older, newer:
+        pod.wait_worker("one", state="standby", reason="lease indexer is held by pod-a")
+    first.wait("all take part", lambda: first.status()["lease_members"] == 3)
+    assert first.stop() == 0
+    assert stage.await_grant(grant).who == "pod-c"
+    assert [older.stop(), newer.stop()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+def test_a_race_of_three_has_one_winner_each_time(stage):
+    """L1: the holder gives the lease up, and nobody is preferred."""
+    pods = by_name(stage.replica(name, leases={"prefer": "any"}) for name in ("pod-a", "pod-b", "pod-c"))
+    grant = stage.await_grant()
+    for pod in pods.values():
+        pod.wait_answer()
+    for _ in range(int(os.environ.get("RACES", "12"))):
+        loser = pods[grant.who]
+        assert loser.cli("stop", "one").code == 0
+        after = stage.await_grant(grant)
+        assert after.who != grant.who
+        assert loser.cli("start", "one").code in (0, 1)
+        loser.wait_worker("one", state="standby")
+        grant = after
+    for pod in pods.values():
+        assert pod.stop() == 0
+    stage.assert_one_at_a_time()
+
+
+def test_after_the_death_of_a_holder_another_takes_over_in_time(stage):
+    """L3."""
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    for name, pod in pods.items():
+        if name != grant.who:
+            pod.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+    dead = pods.pop(grant.who)
+    dead.process.kill()
+    dead.process.wait()
+    after = stage.await_grant(grant)
+    assert after.first - grant.last < HELD_AGAIN_S + 1 * SLOW
+    dead.assert_nothing_left(after_kill=True)
+    assert [pod.stop() for pod in pods.values()] == [0]
+    stage.assert_one_at_a_time()
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["obedient", "stubborn"])
+def test_a_holder_whose_podvisor_is_stopped_is_killed_by_its_shim_before_another_runs(stage, stubborn):
+    """L4: nothing is written after the new token, and podvisor, woken, stands by."""
+    pods = by_name(stage.replica(name, stubborn=stubborn) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    stopped = pods.pop(grant.who)
+    stopped.send(signal.SIGSTOP)
+    stopped_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+    after = stage.await_grant(grant)
+    killed_after = next(g for g in stage.grants() if g.token == grant.token).last - stopped_at
+    assert killed_after <= KILL_AT_S + 0.5 * SLOW
+    stopped.send(signal.SIGCONT)
+    stopped.wait_worker("one", state="standby", reason=f"lease indexer is held by {after.who}")
+    assert metric(stopped, "podvisor_lease_fence_kills_total") == 1
+    assert stopped.worker("one")["restarts_by_reason"] == {"lease": 1}
+    assert [stopped.stop(), *[pod.stop() for pod in pods.values()]] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["obedient", "stubborn"])
+def test_a_holder_that_loses_the_database_ends_before_another_runs(podvisor, directory, tcp_cluster, stubborn):
+    """L5: packets are dropped both ways."""
+    stage = Stage(podvisor, directory, tcp_cluster.dsn)
+    wire = Wire(tcp_cluster.port)
+    cut = stage.replica("pod-cut", f"host=127.0.0.1 port={wire.port} user=boss dbname=postgres", stubborn)
+    grant = stage.await_grant()
+    other = stage.replica("pod-other", stubborn=stubborn)
+    other.wait_worker("one", state="standby", reason="lease indexer is held by pod-cut")
+    cut_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+    wire.cut()
+    after = stage.await_grant(grant)
+    assert after.who == "pod-other"
+    assert next(g for g in stage.grants() if g.token == grant.token).last - cut_at <= KILL_AT_S + 0.5 * SLOW
+    cut.wait_worker("one", state="standby")
+    wire.mend()
+    cut.wait_worker("one", state="standby", reason="lease indexer is held by pod-other")
+    assert [cut.stop(), other.stop()] == [0, 0]
+    wire.close()
+    stage.assert_one_at_a_time()
+
+
+def test_a_fenced_transaction_that_stalls_keeps_the_next_holder_waiting_and_a_stale_token_gets_no_row(stage, cluster):
+    """L8."""
+    pod = stage.replica("pod-a")
+    grant = stage.await_grant()
+    fence = "select 1 from podvisor.lease where name = 'indexer' and token = {} for key share"
+    stall = subprocess.Popen([cluster.BIN / "psql", "-XAtq", cluster.dsn, "-c",
+                              f"begin; {fence.format(grant.token)}; select pg_sleep({2 * TTL_S}); commit"], stdout=subprocess.PIPE, text=True)
+    asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    wait_until("the fence is locked", lambda: cluster.sql(asleep) == "1")
+    pod.process.kill()
+    pod.process.wait()
+    other = stage.replica("pod-b")
+    after = stage.await_grant(grant)
+    assert stall.poll() is not None, "the take-over did not wait for the transaction"
+    assert stall.communicate(timeout=30)[0].split() == ["1"]
+    assert cluster.sql(fence.format(grant.token)) == "", "a stale fence finds nothing"
+    assert cluster.sql(fence.format(after.token)) == "1"
+    assert other.stop() == 0
+    stage.assert_one_at_a_time()
+
+
+def test_without_notifications_a_release_is_found_by_looking(stage, cluster):
+    """L9: the session that listens is killed just before the hand-over."""
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    heir = next(pod for name, pod in pods.items() if name != grant.who)
+    heir.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+    cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where application_name = 'podvisor-leases-{heir.config['instance']}'")
+    assert pods[grant.who].cli("stop", "one", "--no-wait").code == 0
+    assert stage.await_grant(grant).who == heir.config["instance"]
+    assert [pod.stop() for pod in pods.values()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+def test_a_database_that_goes_and_comes_starts_nobody_twice(stage, cluster):
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    cluster.stop()
+    pods[grant.who].wait_worker("one", state="standby", pid=None)
+    for pod in pods.values():
+        assert pod.worker("one")["state"] == "standby"
+    cluster.start()
+    stage.await_grant(grant)
+    assert [pod.stop() for pod in pods.values()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+def test_work_that_is_harmless_twice_goes_on_without_a_database(stage, cluster):
+    pod = stage.replica("pod-a", on_database_loss="keep")
+    grant = stage.await_grant()
+    run = pod.wait_worker("one", state="ready")["run"]
+    cluster.stop()
+    wait_until("it stamps on beyond the term", lambda: stage.newest().last - grant.first > 2 * TTL_S)
+    assert pod.wait_worker("one", state="ready")["run"] == run
+    cluster.start()
+    pod.wait("it is renewed again", lambda: pod.status()["leases"][0]["trouble"] is None and held(pod))
+    assert pod.wait_worker("one", state="ready")["run"] == run
+    assert pod.stop() == 0
+
+
+def test_a_failover_that_loses_the_last_grants_repeats_no_token_and_makes_no_second_holder(stage, cluster):
+    """L7."""
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    cluster.copy()
+    for _ in range(3):  # grants that the copy knows nothing of
+        loser = pods[grant.who]
+        loser.cli("stop", "one")
+        grant = stage.await_grant(grant)
+        loser.cli("start", "one")
+    lost = int(cluster.sql("select counter from podvisor.lease"))
+    cluster.fail_over()
+    assert int(cluster.sql("select counter from podvisor.lease")) < lost
+    after = stage.await_grant(grant)
+    assert after.token >> 40 == 2 and grant.token >> 40 == 1
+    assert after.first - grant.last > 0
+    assert [pod.stop() for pod in pods.values()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+def test_a_clock_of_the_server_that_leaps_changes_nothing(stage, cluster):
+    """L6, as far as it can be had without setting a clock: all that the server's clock has written says another hour."""
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    for leap in "- interval '1 hour'", "+ interval '1 hour'":
+        for _ in range(5):
+            cluster.sql(f"update podvisor.lease set renewed_at = renewed_at {leap}; update podvisor.member set seen_at = seen_at {leap}")
+            before = stage.newest()
+            wait_until("it goes on", lambda: stage.newest().last - before.last > 0.3)
+    assert len(stage.grants()) == 1 and stage.newest().token == grant.token
+    assert [pod.stop() for pod in pods.values()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
+class Shards:
+    """Replicas that share N instances of a worker, each instance with a lease and a file of stamps of its own."""
+
+    def __init__(self, start, path, dsn, n):
+        self.start, self.path, self.dsn, self.n = start, pathlib.Path(path), dsn, n
+
+    def replica(self, name):
+        script = STAMP.replace("sys.argv[1]", "sys.argv[1] + os.environ['PODVISOR_LEASE'].partition('/')[2]")
+        return self.start({"instance": name, "postgres": {"main": {"dsn": self.dsn}}, "leases": {"postgres": "main", **TIMES},
+                           "workers": {"shard": {"command": [PYTHON, "-c", script, str(self.path / "stamps")], "instances": self.n,
+                                                 "critical": True, "env": {"WHO": name}, "lease": {"name": "shard", "spread": True}}}})
+
+    def stages(self):
+        for i in range(self.n):
+            one = Stage(None, self.path, self.dsn)
+            one.stamps = self.path / f"stamps{i}"
+            one.stamps.touch()
+            yield one
+
+    def held_by(self, pod):
+        return sorted(lease["name"] for lease in pod.status()["leases"] if lease["held"])
+
+    def await_even(self, *pods):
+        """All are held, by nobody more than one more than by another."""
+        def even():
+            counts = [len(self.held_by(pod)) for pod in pods]
+            return sum(counts) == self.n and max(counts) - min(counts) <= 1
+        wait_until(f"an even share for {len(pods)}", even, 60)
+
+
+def test_instances_are_shared_evenly_through_a_rolling_update(podvisor, directory, cluster):
+    """L10: one replica more, one less, three times; new pods are ready whatever they hold."""
+    shards = Shards(podvisor, directory, cluster.dsn, 16)
+    pods = [shards.replica(f"old-{i}") for i in range(3)]
+    shards.await_even(*pods)
+    for i in range(3):
+        pods.append(shards.replica(f"new-{i}"))
+        pods[-1].wait_ready()
+        shards.await_even(*pods)
+        assert pods.pop(0).stop() == 0
+        shards.await_even(*pods)
+    for pod in pods:
+        assert pod.stop() == 0
+    moves = [len(one.assert_one_at_a_time()) - 1 for one in shards.stages()]
+    assert max(moves) <= 6, "no instance moves twice for one change of replicas"
+    print(f"moves of each instance in six changes: {moves}")
+
+
+def test_what_the_role_may_not_do_is_told(podvisor, directory, cluster):
+    cluster.sql("create role weak login")
+    stage = Stage(podvisor, directory, cluster.dsn.replace("user=boss", "user=weak"))
+    pod = stage.replica("pod-a")
+    told = pod.wait_worker("one", state="standby", reason="lease indexer: permission denied for database postgres")
+    assert told["wanted"]
+    cluster.sql("grant create on database postgres to weak")
+    stage.await_grant()
+    assert pod.stop() == 0
+
+
+def test_a_container_that_ends_badly_leaves_its_lease_to_its_term(stage, cluster):
+    """The row of a podvisor that was killed is nobody's until its term is over, also for the next start of the pod."""
+    first = stage.replica("pod-a")
+    grant = stage.await_grant()
+    first.process.kill()
+    first.process.wait()
+    again = stage.replica("pod-a")
+    after = stage.await_grant(grant)
+    assert after.first - grant.last >= TTL_S - 1
+    assert again.stop() == 0
+    stage.assert_one_at_a_time()
