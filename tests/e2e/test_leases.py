@@ -394,6 +394,36 @@ def test_instances_are_shared_evenly_through_a_rolling_update(podvisor, director
     print(f"moves of each instance in six changes: {moves}")
 
 
+def test_a_worker_that_a_reload_brings_gets_a_lease_of_its_own(stage, cluster):
+    pod = stage.replica("pod-a")
+    stage.await_grant()
+    pod.config["workers"]["two"] = {"command": ["/bin/sleep", "1000"], "lease": "another"}
+    pod.write_config(pod.config)
+    pod.send(signal.SIGHUP)
+    pod.wait_worker("two", state="ready")
+    assert cluster.sql("select count(*) from podvisor.lease where holder like 'pod-a/%'") == "2"
+    assert len(stage.grants()) == 1, "the first one was left alone"
+    pod.config["leases"]["ttl"] = "60s"
+    pod.write_config(pod.config)
+    assert "leases: they cannot change while podvisor runs" in pod.cli("reload").err
+    assert pod.stop() == 0
+
+
+def test_a_drain_without_an_end_hands_over_and_taken_back_it_stands_by(stage):
+    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = stage.await_grant()
+    drained = pods.pop(grant.who)
+    other, = pods.values()
+    other.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
+    assert drained.cli("drain").code == 0
+    after = stage.await_grant(grant)
+    assert after.who == other.config["instance"]
+    assert drained.cli("undrain").code == 0
+    drained.wait_worker("one", state="standby", reason=f"lease indexer is held by {after.who}")
+    assert [drained.stop(), other.stop()] == [0, 0]
+    stage.assert_one_at_a_time()
+
+
 def test_what_the_role_may_not_do_is_told(podvisor, directory, cluster):
     cluster.sql("create role weak login")
     stage = Stage(podvisor, directory, cluster.dsn.replace("user=boss", "user=weak"))

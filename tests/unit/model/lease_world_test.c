@@ -362,6 +362,27 @@ static void a_job_in_standby_owes_nothing_when_its_turn_comes(void **state)
 	strike_stage(&s);
 }
 
+static void leases_of_another_database_are_refused_and_it_is_told(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(""));
+	turn(&s);
+	answer(&s, EVENT_LEASE_ANSWERED, 4, "pod-b/0123");
+	s.now = s.plan.wake_at; /* the next look */
+	turn(&s);
+	struct event e = {.kind = EVENT_LEASE_ANSWERED, .run = s.orders.id};
+	e.lease.sent = e.lease.received = s.now;
+	e.lease.system = 2;
+	e.lease.timeline = e.lease.granted_on = 9;
+	tell(&s, e);
+	assert_non_null(strstr(one(&s)->reason, "the database is another one than before"));
+	for (int i = 0; i < 20; i++)
+		pass(&s, 2000);
+	assert_int_equal(s.spawns, 0);
+	strike_stage(&s);
+}
+
 static void the_times_of_leases_do_not_change_while_podvisor_runs(void **state)
 {
 	struct stage s;
@@ -525,6 +546,7 @@ int main(void)
 		cmocka_unit_test(one_that_crashes_keeps_its_lease_and_starts_again_under_it),
 		cmocka_unit_test(who_could_not_run_does_not_ask_for_the_lease),
 		cmocka_unit_test(a_job_in_standby_owes_nothing_when_its_turn_comes),
+		cmocka_unit_test(leases_of_another_database_are_refused_and_it_is_told),
 		cmocka_unit_test(the_times_of_leases_do_not_change_while_podvisor_runs),
 		cmocka_unit_test(a_worker_that_gets_another_lease_stops_under_the_old_one_first),
 		cmocka_unit_test(each_instance_has_a_lease_and_a_replica_takes_its_share),
