@@ -497,7 +497,8 @@ static int open_pod(struct pod *pod, struct config *config, struct err *err)
 		.meters = &pod->meters,
 		.reaper = &pod->reaper,
 		.output = &pod->output,
-		.shim_path = pod->shim_path};
+		.shim_path = pod->shim_path,
+		.control_socket = pod->socket_path};
 	rc = reaper_init(&pod->reaper, &pod->loop.uv, err);
 	rc = rc ? rc : logs_new(&pod->logs, &pod->context, pod->config_path ? STDOUT_FILENO : STDERR_FILENO, err);
 	if (rc < 0)

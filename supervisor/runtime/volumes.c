@@ -40,7 +40,7 @@ struct job {
 	uv_work_t work;
 	uint32_t slot;
 	enum effect_kind kind;
-	char *path, *owned_by, *keep[3];
+	char *path, *owned_by, *keep[2];
 	char **globs, **guarded; /* owned; NULL-terminated */
 	int64_t size_bytes, relief_bytes;
 	enum volume_mount mount;
@@ -366,7 +366,7 @@ static struct job *job_new(struct volumes *v, const struct effect *e)
 		.path = copy(config->path),
 		.owned_by = copy(config->owner),
 		/* podvisor's own files may live on the RAM disk that it empties (SPEC 3). */
-		.keep = {copy(c->runtime_dir), copy(c->world->config ? c->world->config->control.socket : NULL)},
+		.keep = {copy(c->control_socket)},
 		.globs = copy_list(config->purge),
 		.guarded = guarded_of(c->world, config),
 		.size_bytes = config->size_bytes,
@@ -380,10 +380,6 @@ static struct job *job_new(struct volumes *v, const struct effect *e)
 		.event = {.kind = works[e->kind].answer, .slot = e->slot}};
 	j->event.volume.mounted_by_us = j->memory.mounted;
 	j->work.data = j;
-	if (!j->keep[0]) {
-		j->keep[0] = j->keep[1];
-		j->keep[1] = NULL;
-	}
 	if (!j->path || !j->globs || !j->guarded) {
 		job_free(j);
 		return NULL;

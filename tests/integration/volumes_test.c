@@ -67,7 +67,6 @@ static int set_up(void **state)
 		return -1;
 	snprintf(b->path, sizeof(b->path), "%s/ram", b->dir);
 	snprintf(b->socket, sizeof(b->socket), "%s/run/control.sock", b->path);
-	b->config.control.socket = b->socket;
 	b->wanted = (struct config_volume){.name = (char *)(uintptr_t) "tmp",
 		.path = b->path,
 		.size_bytes = 4 * MIB,
@@ -77,7 +76,7 @@ static int set_up(void **state)
 	b->world.config = &b->config;
 	b->world.volumes = &b->volume;
 	b->world.n_volumes = 1;
-	b->context = (struct context){.loop = &b->loop, .world = &b->world};
+	b->context = (struct context){.loop = &b->loop, .world = &b->world, .control_socket = b->socket};
 	uv_timer_init(&b->loop.uv, &b->deadline);
 	b->deadline.data = b;
 	return volumes_new(&b->volumes, &b->context, &err);

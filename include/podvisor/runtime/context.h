@@ -35,7 +35,7 @@ struct context {
 	const struct output *output;
 	const char *shim_path; /* the podvisor-shim program */
 	struct outer_notify *outer; /* run -- COMMAND: who is told what the command tells; NULL: nobody */
-	const char *runtime_dir; /* writable: sockets and the like */
+	const char *control_socket; /* where it is now, which may not be where the configuration says; "": nowhere */
 };
 
 #endif
