@@ -80,20 +80,18 @@ static void put_text(struct printer *p, enum config_syntax syntax, const char *t
 	free(masked);
 }
 
-/* "--password" "secret": the option tells what follows. */
-static bool is_secret_option(const char *text)
+static void put_strings(struct printer *p, char **strings)
 {
-	return text[0] == '-' && !strchr(text, '=') && config_name_is_secret(text);
-}
-
-static void put_strings(struct printer *p, const struct config_key *key, char **strings)
-{
+	char **shown = config_shown_strings(p->config, strings);
+	if (!shown)
+		p->out.failed = -ENOMEM;
 	buf_putc(&p->out, '[');
-	for (size_t i = 0; strings[i]; i++) {
+	for (size_t i = 0; shown && shown[i]; i++) {
 		buf_puts(&p->out, i ? ", " : "");
-		put_text(p, key->syntax, strings[i], key->secret || (i && is_secret_option(strings[i - 1])));
+		put_literal(p, shown[i]);
 	}
 	buf_putc(&p->out, ']');
+	config_strings_free(shown);
 }
 
 static void put_pairs(struct printer *p, const struct config_key *key, void *base)
@@ -176,7 +174,7 @@ static void put_value(struct printer *p, const struct config_key *key, void *bas
 			json_put_string(&p->out, key->word, strlen(key->word));
 		break;
 	case CONFIG_STRINGS:
-		put_strings(p, key, *config_walk_array(key, base));
+		put_strings(p, *config_walk_array(key, base));
 		break;
 	case CONFIG_PAIRS:
 		put_pairs(p, key, base);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config_walk.h"
 #include "podvisor/base/buf.h"
 #include "podvisor/model/config.h"
 
@@ -235,4 +236,35 @@ char *config_masked_text(const char *text)
 	char *masked = buf_take(&out);
 	buf_fini(&out);
 	return masked;
+}
+
+/* "--password" "secret": the option tells what follows. */
+static bool is_secret_option(const char *text)
+{
+	return text[0] == '-' && !strchr(text, '=') && config_name_is_secret(text);
+}
+
+static char *shown_word(const struct config *c, const char *word, const char *before)
+{
+	bool secret = config_is_secret(c, word) || (before && is_secret_option(before));
+	char *shown = secret ? strdup(MASK) : config_masked_text(word);
+	if (shown)
+		config_conceal(c, shown);
+	return shown;
+}
+
+char **config_shown_strings(const struct config *c, char *const strings[])
+{
+	size_t n = 0;
+	while (strings[n])
+		n++;
+	char **shown = config_strings_new(n);
+	for (size_t i = 0; shown && i < n; i++) {
+		shown[i] = shown_word(c, strings[i], i ? strings[i - 1] : NULL);
+		if (!shown[i]) {
+			config_strings_free(shown);
+			return NULL;
+		}
+	}
+	return shown;
 }

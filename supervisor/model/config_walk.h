@@ -18,9 +18,8 @@ void *config_walk_row(const struct config_key *key, void *base, size_t i);
 /* Whether the section is there: always, unless it has a flag for it. */
 bool config_walk_present(const struct config_section *section, const void *base);
 
-/* A list of strings, NULL-terminated, of room for n; config_strings_free takes NULL too. */
+/* A list of strings, NULL-terminated, of room for n; for config_strings_free. */
 char **config_strings_new(size_t n);
-void config_strings_free(char **strings);
 
 /* Fills every field of a zeroed struct. false: out of memory. */
 bool config_walk_defaults(const struct config_section *section, void *base);

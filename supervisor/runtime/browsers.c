@@ -224,5 +224,11 @@ int browsers_command(
 	const struct config *config, const struct config_browser *browser, struct buf *out, struct err *err)
 {
 	const char *path = browsers_volume_path(config, browser);
-	return browser_launch_print(browser, path ? path : "", out, err);
+	struct config_browser shown = *browser;
+	shown.args = config_shown_strings(config, browser->args);
+	if (!shown.args)
+		return err_set(err, -ENOMEM, "out of memory");
+	int rc = browser_launch_print(&shown, path ? path : "", out, err);
+	config_strings_free(shown.args);
+	return rc;
 }

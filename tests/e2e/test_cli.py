@@ -305,6 +305,23 @@ def test_check_prints_the_whole_command_of_a_browser(directory):
     assert gone == "browsers.gone cannot run here: executable /no/such/chrome: No such file or directory"
 
 
+def test_a_secret_among_the_arguments_of_a_browser_is_not_printed(directory):
+    secret, file = os.path.join(directory, "secret"), os.path.join(directory, "podvisor.json")
+    with open(secret, "w") as out:
+        out.write("it's-of-a-file")
+    words = ["--api-token=literal-one", "--proxy-server=http://me:literal-two@proxy:3128", f"--a=${{file:{secret}}}",
+             "--b=x ${MY_SECRET}", "--password", "literal-three", "--c=${SHORT_TOKEN}", "--plain=it's seen"]
+    with open(file, "w") as out:
+        json.dump({"volumes": {"ram": {"path": "/ram", "size": "1Gi"}}, "browsers": {
+            "chrome": {"volume": "ram", "executable": "/bin/true", "sandbox": "off", "args": words}}}, out)
+    done = cli("check", "-c", file, "--print", env={"MY_SECRET": "of-a-variable", "SHORT_TOKEN": "qqq"})
+    said = " --no-sandbox '--api-token=***' '--proxy-server=http://me:***@proxy:3128' '***' '***' --password '***' '***' "
+    assert done.code == 0 and said + "'--plain=it'\\''s seen' --user-data-dir=" in done.err
+    for part in "literal", "of-a-file", "of-a-variable", "qqq":
+        assert part not in done.out + done.err
+    assert json.loads(done.out)["browsers"]["chrome"]["args"][4:6] == ["--password", "***"]
+
+
 def test_a_configuration_may_come_by_standard_input():
     for text, code, says in ('{"workers": {"a": {"command": ["x"]}}}', 0, ""), ("{", 78, "/dev/stdin:1:"):
         done = subprocess.run([PROGRAM, "check", "-c", "-"], input=text, capture_output=True, text=True)

@@ -389,6 +389,10 @@ char *config_masked_dsn(const char *dsn);
  * bytes stay: they are in every sentence. */
 #define CONFIG_CONCEAL_LEAST 4
 void config_conceal(const struct config *c, char *text);
+/* A copy of the words of a command as they may be shown: "***" is in the place of what is secret in them, and of
+ * the word behind a "--password". For config_strings_free; NULL: out of memory. */
+char **config_shown_strings(const struct config *c, char *const strings[]);
+void config_strings_free(char **strings); /* NULL is fine */
 /* Whether a variable, header or option of that name holds a secret: TOKEN, DB_PASSWORD, Authorization. */
 bool config_name_is_secret(const char *name);
 

@@ -20,7 +20,7 @@ void browsers_do(struct browsers *b, const struct effect *e);
 void browsers_free(struct browsers *b);
 
 /* The whole command that a browser would be started with, as a shell takes it, for
- * `podvisor check --print`. */
+ * `podvisor check --print`, secrets masked. */
 int browsers_command(
 	const struct config *config, const struct config_browser *browser, struct buf *out, struct err *err) MUST_CHECK;
 
