@@ -112,15 +112,20 @@ static void tell_absence(const struct options *o, const json_t *answer, const ch
 static int tell_answer(const struct options *o, const json_t *answer, const char *name)
 {
 	bool waited = !o->given[OPTION_NO_WAIT], done = json_is_true(json_object_get(answer, "done"));
+	bool kept = json_is_true(json_object_get(answer, "kept"));
 	bool good = tell_list(o, json_object_get(answer, "workers"), waited && done);
 	good = tell_list(o, json_object_get(answer, "browsers"), waited && done) && good;
 	fflush(stdout); /* the sentence comes behind it, also when both go to one file */
 	if (waited && !done)
 		fprintf(stderr, "podvisor %s: %s is not done after %d minutes; it goes on\n", o->verb, name,
 			SUPERVISOR_WAIT_S / 60);
+	else if (kept)
+		fprintf(stderr,
+			"podvisor %s: the new %s never got ready; the old one goes on, and podvisor goes on trying\n",
+			o->verb, name);
 	else if (!good)
 		tell_absence(o, answer, name);
-	return good && (done || !waited) ? 0 : 1;
+	return good && !kept && (done || !waited) ? 0 : 1;
 }
 
 /* The answers for all names as one. */

@@ -51,9 +51,11 @@ const struct command commands[COMMAND_COUNT] = {
 	[COMMAND_STOP] = {"stop", " NAME...", "stop workers and browsers",
 		"Waits until nothing of them runs. They stay stopped until somebody starts them.", ACTED, "@names",
 		SHOWS | BIT(NO_WAIT), 1, ANY},
-	[COMMAND_RESTART] = {"restart", " NAME...", "stop and start workers and browsers",
+	[COMMAND_RESTART] = {"restart", " NAME...", "stop and start workers, replace browsers",
 		"Waits until a new run of each is available, and no longer than `start` does; exit code 1 when one did "
-		"not come up.",
+		"not come up. A browser that serves goes when the new one has taken over, and its sessions have ended "
+		"or its "
+		"`drain` is over; `stop` and `start` cut them.",
 		ACTED, "@names", SHOWS | BIT(NO_WAIT), 1, ANY},
 	[COMMAND_RELOAD] = {"reload", "", "read the configuration again, as SIGHUP does",
 		"Prints what changes, one line a thing: `+ worker x` is new, `- worker y` goes, `~ worker z: "

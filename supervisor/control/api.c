@@ -226,7 +226,10 @@ void api_end_drain(const struct api_call *c)
 void api_answer_waited(const struct snapshot *s, const struct wait *wait, bool done, struct answer *a)
 {
 	int status = done ? 200 : 202;
-	answer_json(a, status, wait->kind == WAIT_DRAINED ? shapes_drain(s) : shape_asked(s, wait->name, done));
+	json_t *shape = wait->kind == WAIT_DRAINED ? shapes_drain(s) : shape_asked(s, wait->name, done);
+	if (waits_is_kept(wait, s))
+		json_object_set_new(shape, "kept", json_true());
+	answer_json(a, status, shape);
 }
 
 /* ---- reload ---- */

@@ -95,19 +95,35 @@ static bool browser_is_done(const struct wait *wait, const struct browser *b)
 	}
 }
 
+static bool is_meant(const struct wait *wait, const struct world *w, size_t slot)
+{
+	return worker_is_configured(&w->workers[slot]) && waits_means_worker(w, slot, wait->name);
+}
+
+/* NULL: a worker has that name, or nobody. */
+static const struct browser *find_browser(const struct wait *wait, const struct world *w)
+{
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (is_meant(wait, w, i))
+			return NULL;
+	int slot = world_find_browser(w, wait->name);
+	return slot < 0 ? NULL : &w->browsers[slot];
+}
+
 static bool asked_is_done(const struct wait *wait, const struct snapshot *s)
 {
 	const struct world *w = s->world;
-	bool any = false;
-	for (size_t i = 0; i < w->n_workers; i++) {
-		if (!worker_is_configured(&w->workers[i]) || !waits_means_worker(w, i, wait->name))
-			continue;
-		any = true;
-		if (!worker_is_done(wait, s, &w->workers[i]))
+	for (size_t i = 0; i < w->n_workers; i++)
+		if (is_meant(wait, w, i) && !worker_is_done(wait, s, &w->workers[i]))
 			return false;
-	}
-	int browser = any ? -1 : world_find_browser(w, wait->name);
-	return browser < 0 || browser_is_done(wait, &w->browsers[browser]);
+	const struct browser *b = find_browser(wait, w);
+	return !b || browser_is_done(wait, b);
+}
+
+bool waits_is_kept(const struct wait *wait, const struct snapshot *s)
+{
+	const struct browser *b = wait->kind == WAIT_RESTART ? find_browser(wait, s->world) : NULL;
+	return b && browser_is_available(b) && browser_lead(b)->run < wait->mark && b->last_run >= wait->mark;
 }
 
 static bool drained_is_done(const struct world *w)

@@ -199,6 +199,17 @@ bool browser_ask_recycle(struct browser *b, enum browser_recycle reason)
 	return b->wanted && !b->again && find_in(b, GENERATION_READY) && swap_ask(&b->swap, reason);
 }
 
+/* Whatever was under way for another reason: one that starts from now on is to take over. */
+static void ask_anew(struct browser *b, enum browser_recycle reason, struct turn *t, const char *why)
+{
+	struct generation *green = find_in(b, GENERATION_STARTING);
+	swap_forgive(&b->swap);
+	if (green)
+		generation_dismiss(green, t, why);
+	swap_forget(&b->swap);
+	browser_ask_recycle(b, reason);
+}
+
 void browser_reconfigure(struct browser *b, struct config *source, const struct config_browser *config, struct turn *t)
 {
 	bool same = config_browser_equal(b->config, config);
@@ -208,18 +219,12 @@ void browser_reconfigure(struct browser *b, struct config *source, const struct 
 	config_release(old);
 	if (same)
 		return;
-	struct generation *green = find_in(b, GENERATION_STARTING);
-	if (find_in(b, GENERATION_READY)) {
-		swap_forgive(&b->swap);
-		if (green)
-			generation_dismiss(green, t, "the configuration changed again");
-		swap_forget(&b->swap);
-		browser_ask_recycle(b, RECYCLE_RELOAD);
-	} else if (green) {
+	if (find_in(b, GENERATION_READY))
+		ask_anew(b, RECYCLE_RELOAD, t, "the configuration changed again");
+	else if (find_in(b, GENERATION_STARTING))
 		begin_again(b, RECYCLE_RELOAD);
-	} else if (b->wanted && !browser_is_up(b)) {
+	else if (b->wanted && !browser_is_up(b))
 		forgive(b, t, "its configuration changed");
-	}
 }
 
 static void launch(struct browser *b, struct generation *g, uint64_t *next_run, struct turn *t)
@@ -249,6 +254,14 @@ static void end_if_worn_out(struct browser *b, struct turn *t)
 	after_fault(b, g);
 }
 
+/* Its group is taken along when somebody asked for it; what wears out is nobody's business. */
+static void retire(struct browser *b, struct generation *blue, struct turn *t)
+{
+	enum browser_recycle reason = swap_retire(&b->swap, blue, t);
+	b->recycles[reason]++;
+	b->owes_comeback |= reason == RECYCLE_COMMAND;
+}
+
 static void plan_recycle(struct browser *b, uint64_t *next_run, struct turn *t)
 {
 	struct generation *blue = find_in(b, GENERATION_READY);
@@ -262,7 +275,7 @@ static void plan_recycle(struct browser *b, uint64_t *next_run, struct turn *t)
 		launch(b, place, next_run, t);
 		place->green = true;
 	} else if (way == SWAP_DRAIN_FIRST) {
-		b->recycles[swap_retire(&b->swap, blue, t)]++;
+		retire(b, blue, t);
 		blue->yields = true;
 	}
 }
@@ -272,7 +285,9 @@ static void plan_recycle(struct browser *b, uint64_t *next_run, struct turn *t)
 static void on_asked(struct browser *b, enum event_kind kind, struct turn *t)
 {
 	b->wanted = kind != EVENT_ASKED_BROWSER_STOP;
-	if (kind == EVENT_ASKED_BROWSER_RESTART && has_live(b))
+	if (kind == EVENT_ASKED_BROWSER_RESTART && find_in(b, GENERATION_READY))
+		ask_anew(b, RECYCLE_COMMAND, t, "somebody asked for another");
+	else if (kind == EVENT_ASKED_BROWSER_RESTART && find_in(b, GENERATION_STARTING))
 		begin_again(b, RECYCLE_COMMAND);
 	if (b->wanted && !browser_is_up(b))
 		forgive(b, t, "somebody asked");
@@ -324,7 +339,8 @@ static void after_ready(struct browser *b, const struct generation *green, struc
 	b->ever_ready = true;
 	EACH(b, blue)
 	if (blue != green && blue->state == GENERATION_READY)
-		b->recycles[swap_retire(&b->swap, blue, t)]++;
+		retire(b, blue, t);
+	come_back(b);
 	swap_done(&b->swap, t);
 }
 

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.skipif(not shutil.which("chromium-headless-shell"),
 class Chrome:
     """One browser of a podvisor, seen from outside."""
 
-    def __init__(self, start, size="2Gi", mount="any", wait=True, wrapper=(), **keys):
+    def __init__(self, start, size="2Gi", mount="any", wait=True, wrapper=(), below="", **keys):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = {"volumes": {"ram": {"path": "{dir}", "size": size, "mount": mount}},
                   "browsers": {"chrome": {"listen": f"127.0.0.1:{self.port}", "volume": "ram", "health": QUICK, **keys}}}
-        directory = pathlib.Path("/dev/shm" if mount == "any" else "/tmp") / f"podvisor-life-{os.getpid()}-{self.port}"
+        directory = pathlib.Path("/dev/shm" if mount == "any" else "/tmp") / f"podvisor-life-{os.getpid()}-{self.port}{below}"
         self.disk = directory
         directory.mkdir(mode=0o1777)
         config["volumes"]["ram"]["path"] = str(directory)
@@ -413,16 +413,35 @@ def test_a_green_that_never_gets_ready_leaves_blue_serving(podvisor, directory):
     program.write_text(f"#!/bin/sh\nif [ -e {directory}/broken ]; then exec sleep 600; fi\n"
                        f"exec {real if os.path.exists(real) else shell} \"$@\"\n")
     program.chmod(0o755)
-    with Chrome(podvisor, executable=str(program), start_timeout="8s", recycle={"pages": 3}) as chrome:
+    with Chrome(podvisor, executable=str(program), start_timeout="8s") as chrome:
         (pathlib.Path(directory) / "broken").touch()
-        for _ in range(4):
-            assert chrome.new_page()
-        chrome.pod.wait("a green that failed", lambda: chrome.metric("recycles_total", reason="start") >= 1, 90)
+        done = chrome.pod.cli("restart", "chrome", seconds=90)
+        assert done.code == 1 and "chrome: ready" in done.out, done
+        assert done.err.endswith("podvisor restart: the new chrome never got ready; the old one goes on, and podvisor goes on trying\n")
+        assert chrome.metric("recycles_total", reason="start") == 1
         assert chrome.state()["generation"] == 1 and chrome.new_page()
         (pathlib.Path(directory) / "broken").unlink()
-        chrome.wait_generation(3)
-        assert chrome.new_page()
-        assert chrome.metric("recycles_total", reason="pages") == 1
+        done = chrome.pod.cli("restart", "chrome", seconds=90)
+        assert done.code == 0 and "chrome: ready" in done.out, done
+        assert chrome.state()["generation"] == 3 and chrome.new_page()
+        assert chrome.metric("recycles_total", reason="command") == 1
+
+
+def test_a_restart_cuts_no_session(podvisor, modules):  # noqa: F811
+    with Chrome(podvisor, drain="30s") as chrome:
+        got = chrome.node(modules, """
+            const { promisify } = require('util'), run = promisify(require('child_process').execFile);
+            const b = await puppeteer.connect({ browserURL: url });
+            const p = await b.newPage();
+            await p.evaluate('window.mark = 7');
+            const said = await run(args[0], ['restart', 'chrome'], { env: { ...process.env, PODVISOR_SOCKET: args[1] } });
+            const mark = await p.evaluate('window.mark');
+            await b.disconnect();
+            return [said.stdout, mark];""", PROGRAM, chrome.pod.socket)
+        assert "chrome: ready" in got[0] and got[1] == 7
+        assert chrome.state()["generation"] == 2
+        assert chrome.state()["recycles_by_reason"] == {"command": 1}
+        chrome.pod.wait("the old one goes", lambda: not chrome.processes(generation=1), 60)
 
 
 # ---- kills ----

@@ -25,5 +25,7 @@ bool waits_means_worker(const struct world *w, size_t slot, const char *name);
 /* Whether it has come about, or does not without more ado: a worker that failed, or backs off, or waits for another
  * that does not come back by itself, is waited for no longer, and neither is what a reload removed. */
 bool waits_is_done(const struct wait *wait, const struct snapshot *s);
+/* A restart of a browser has come to this: the new one never got ready, and the old one goes on. */
+bool waits_is_kept(const struct wait *wait, const struct snapshot *s);
 
 #endif

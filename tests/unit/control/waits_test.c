@@ -231,6 +231,28 @@ static void browsers_are_waited_for_as_workers_are(void **state)
 	assert_true(is_done(WAIT_STOP));
 }
 
+static void a_new_browser_that_never_got_ready_has_left_the_old_one(void **state)
+{
+	(void)state;
+	strcpy(wait.name, "chrome");
+	browser.state = BROWSER_READY;
+	browser.wanted = true;
+	browser.generations[0] = (struct generation){.run = 9, .state = GENERATION_READY};
+	browser.generations[1] = (struct generation){.run = 10, .state = GENERATION_STARTING};
+	assert_false(is_done(WAIT_RESTART));
+	assert_false(waits_is_kept(&wait, &now));
+	browser.generations[1] = (struct generation){0};
+	browser.last_run = 10;
+	assert_true(is_done(WAIT_RESTART));
+	assert_true(waits_is_kept(&wait, &now));
+	assert_true(is_done(WAIT_START));
+	assert_false(waits_is_kept(&wait, &now));
+	wait.kind = WAIT_RESTART;
+	browser.generations[1] = (struct generation){.run = 11, .state = GENERATION_READY};
+	browser.generations[0] = (struct generation){0};
+	assert_false(waits_is_kept(&wait, &now));
+}
+
 static void a_drain_is_done_when_the_gateway_is_empty(void **state)
 {
 	(void)state;
@@ -260,6 +282,7 @@ int main(void)
 		cmocka_unit_test_setup(what_a_reload_removed_is_not_waited_for, set_up),
 		cmocka_unit_test_setup(standing_by_for_a_lease_is_all_that_can_be_waited_for, set_up),
 		cmocka_unit_test_setup(browsers_are_waited_for_as_workers_are, set_up),
+		cmocka_unit_test_setup(a_new_browser_that_never_got_ready_has_left_the_old_one, set_up),
 		cmocka_unit_test_setup(a_drain_is_done_when_the_gateway_is_empty, set_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,6 +383,73 @@ static void a_changed_configuration_starts_the_next_one_beside_it(void **state)
 	stage_strike(&s);
 }
 
+static void asks(struct stage *s, enum event_kind kind)
+{
+	happens(s, 0, (struct event){.kind = kind});
+}
+
+static void a_restart_cuts_nobody_and_takes_the_group_along(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	asks(&s, EVENT_ASKED_BROWSER_RESTART);
+	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH, 2));
+	assert_int_equal(browser_lead(&s.b)->run, 1);
+	assert_true(browser_is_available(&s.b));
+	assert_int_equal(s.b.comebacks, 0);
+	proves_itself(&s, 2);
+	assert_int_equal(run_of(&s, 1)->state, GENERATION_DRAINING);
+	assert_int_equal(browser_lead(&s.b)->run, 2);
+	assert_int_equal(s.b.recycles[RECYCLE_COMMAND], 1);
+	assert_int_equal(s.b.comebacks, 1);
+	at(&s, s.t.now + 120000);
+	ends(&s, 1);
+	assert_int_equal(s.b.comebacks, 1);
+	stage_strike(&s);
+}
+
+static void a_restart_in_a_swap_is_followed_by_one_that_starts_after_it(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	is_worn(&s, 1);
+	asks(&s, EVENT_ASKED_BROWSER_RESTART);
+	assert_int_equal(run_of(&s, 2)->state, GENERATION_STOPPING);
+	ends(&s, 2);
+	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH, 3));
+	at(&s, s.t.now + 30000); /* it never gets ready */
+	ends(&s, 3);
+	assert_true(s.b.swap.not_before > s.t.now);
+	asks(&s, EVENT_ASKED_BROWSER_RESTART);
+	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH, 4)); /* somebody asked: now */
+	proves_itself(&s, 4);
+	assert_int_equal(s.b.recycles[RECYCLE_COMMAND], 1);
+	stage_strike(&s);
+}
+
+static void a_restart_without_room_for_two_drains_first(void **state)
+{
+	(void)state;
+	struct stage s;
+	stage_set(&s);
+	s.gate.disk_percent = 80;
+	s.gate.disk_free_bytes = 400 * MIB;
+	asks(&s, EVENT_ASKED_BROWSER_RESTART);
+	assert_int_equal(s.b.state, BROWSER_DRAINING);
+	asks(&s, EVENT_ASKED_BROWSER_RESTART); /* is on its way already */
+	at(&s, s.t.now + 1000);
+	has_sessions(&s, 1, 0);
+	ends(&s, 1);
+	assert_non_null(planned(&s, EFFECT_BROWSER_LAUNCH, 2));
+	assert_int_equal(s.b.comebacks, 1);
+	proves_itself(&s, 2);
+	assert_int_equal(s.b.comebacks, 1);
+	assert_int_equal(s.b.recycles[RECYCLE_COMMAND], 1);
+	stage_strike(&s);
+}
+
 static void no_more_than_per_hour_and_it_is_told_once(void **state)
 {
 	(void)state;
@@ -459,6 +526,9 @@ int main(void)
 		cmocka_unit_test(a_blue_that_hangs_while_it_drains_is_killed_and_blames_nobody),
 		cmocka_unit_test(a_stop_ends_both),
 		cmocka_unit_test(a_changed_configuration_starts_the_next_one_beside_it),
+		cmocka_unit_test(a_restart_cuts_nobody_and_takes_the_group_along),
+		cmocka_unit_test(a_restart_in_a_swap_is_followed_by_one_that_starts_after_it),
+		cmocka_unit_test(a_restart_without_room_for_two_drains_first),
 		cmocka_unit_test(no_more_than_per_hour_and_it_is_told_once),
 		cmocka_unit_test(what_asked_for_it_may_pass),
 		cmocka_unit_test(the_disk_that_fills_after_it_was_ready_is_its_own),

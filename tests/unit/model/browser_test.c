@@ -441,19 +441,17 @@ static void a_start_asked_for_while_it_stops_is_not_lost(void **state)
 	stage_strike(&s);
 }
 
-static void a_restart_replaces_it_without_a_wait(void **state)
+static void a_restart_of_one_that_starts_begins_again_without_a_wait(void **state)
 {
 	(void)state;
 	struct stage s;
 	stage_set(&s);
 	for (int i = 0; i < 5; i++) {
-		becomes_ready(&s);
+		simply(&s, EVENT_BROWSER_STARTED);
 		simply(&s, EVENT_ASKED_BROWSER_RESTART);
-		assert_non_null(planned(&s, EFFECT_BROWSER_CLOSE));
-		simply(&s, EVENT_BROWSER_EXITED);
-		simply(&s, EVENT_BROWSER_GONE);
-		browser_apply(&s.b, &(struct event){.kind = EVENT_BROWSER_CLEANED, .run = lead(&s)->run}, &s.t);
-		assert_int_equal(s.b.state, BROWSER_WAITING);
+		assert_int_equal(s.b.state, BROWSER_STOPPING);
+		ends(&s);
+		assert_int_equal(s.b.state, BROWSER_STARTING);
 	}
 	assert_int_equal(s.b.recycles[RECYCLE_COMMAND], 5);
 	stage_strike(&s);
@@ -682,6 +680,7 @@ static void a_walk_keeps_the_promises_and_ends_where_it_is_wanted(void **state)
 	for (uint64_t seed = 1; seed <= 60; seed++) {
 		struct walk w = {.dice = {seed}, .trouble = (int)(seed % 50)};
 		stage_set(&w.s);
+		w.s.b.room.memory_free_bytes = 0; /* one at a time; two are the simulation's */
 		for (int i = 0; i < 4000; i++)
 			step(&w, true);
 		w.trouble = 0;
@@ -720,7 +719,7 @@ int main(void)
 		cmocka_unit_test(a_lost_scratch_page_is_made_anew_and_a_clients_page_is_only_told),
 		cmocka_unit_test(a_browser_that_cannot_exist_fails_until_somebody_asks),
 		cmocka_unit_test(a_start_asked_for_while_it_stops_is_not_lost),
-		cmocka_unit_test(a_restart_replaces_it_without_a_wait),
+		cmocka_unit_test(a_restart_of_one_that_starts_begins_again_without_a_wait),
 		cmocka_unit_test(each_return_of_one_that_was_ready_is_a_comeback_once),
 		cmocka_unit_test(facts_of_an_older_run_change_nothing),
 		cmocka_unit_test(every_event_is_survived_in_every_state),
