@@ -14,6 +14,10 @@
 #include "podvisor/io/remove_tree.h"
 
 #define ARGS_MAX 512
+/* Chromium makes this in TMPDIR, and aborts when its path does not fit into a socket's address. The headless shell has
+ * none. */
+#define SINGLETON_SOCKET "/org.chromium.Chromium.XXXXXX/SingletonSocket"
+#define SOCKET_PATH_MAX  107
 
 /* Distributions put a shell script in front of Chrome that adds flags of its own;
  * the program behind it is run instead. */
@@ -205,12 +209,20 @@ static int fill_flags(struct browser_launch *l, const struct config_browser *con
 	return rc ? rc : add_own_flags(l);
 }
 
+/* Chrome's processes begin in the directory of their generation, and stay there: what lies too deep has a short name
+ * too. */
+static int set_temporary(struct browser_launch *l)
+{
+	bool fits = strlen(l->directory) + strlen("/tmp" SINGLETON_SOCKET) <= SOCKET_PATH_MAX;
+	return environment_set(&l->env, "TMPDIR", "%s/tmp", fits ? l->directory : "/proc/self/cwd");
+}
+
 static int fill_environment(struct browser_launch *l, const struct config_browser *config)
 {
 	static const struct {
 		const char *name, *below;
-	} places[] = {{"HOME", "home"}, {"TMPDIR", "tmp"}, {"XDG_CONFIG_HOME", "home/.config"},
-		{"XDG_CACHE_HOME", "cache"}, {"XDG_DATA_HOME", "home/.local/share"}, {"XDG_RUNTIME_DIR", "tmp"}};
+	} places[] = {{"HOME", "home"}, {"XDG_CONFIG_HOME", "home/.config"}, {"XDG_CACHE_HOME", "cache"},
+		{"XDG_DATA_HOME", "home/.local/share"}, {"XDG_RUNTIME_DIR", "tmp"}};
 	environment_init(&l->env);
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < COUNT(inherited); i++)
@@ -218,6 +230,7 @@ static int fill_environment(struct browser_launch *l, const struct config_browse
 			rc = environment_set(&l->env, inherited[i], "%s", getenv(inherited[i]));
 	for (size_t i = 0; rc == 0 && i < COUNT(places); i++)
 		rc = environment_set(&l->env, places[i].name, "%s/%s", l->directory, places[i].below);
+	rc = rc ? rc : set_temporary(l);
 	/* Or it would start a bus daemon of its own, which outlives it. */
 	rc = rc ? rc : environment_set(&l->env, "DBUS_SESSION_BUS_ADDRESS", "disabled:");
 	return rc ? rc : environment_set_pairs(&l->env, config->env, config->n_env);

@@ -17,7 +17,7 @@ struct browser_output {
 	uv_poll_t poll;
 	char line[LINE_MAX_BYTES];
 	size_t len;
-	bool overlong, refused, closed;
+	bool overlong, refused, fatal, closed; /* fatal: last says why it aborts */
 	char last[LAST_MAX];
 	ms_t second; /* in which passed counts */
 	int passed;
@@ -83,15 +83,25 @@ static bool is_stack(const char *line)
 	       !strncmp(line, "Received signal", 15);
 }
 
+/* What comes behind the reason of an abort is its consequence, or crashpad's complaint of its own. */
+static void keep_last(struct browser_output *o)
+{
+	const char *text = after_prefix(o->line);
+	const char *level = text > o->line ? strstr(o->line, ":FATAL:") : NULL;
+	bool fatal = level && level < text;
+	if (o->fatal || (is_stack(text) && !fatal))
+		return;
+	o->fatal = fatal;
+	snprintf(o->last, sizeof(o->last), "%.159s", text);
+}
+
 static void take_line(struct browser_output *o)
 {
 	o->line[o->len] = '\0';
 	if (!o->len)
 		return;
 	o->refused |= says_no_sandbox(o->line);
-	const char *text = after_prefix(o->line);
-	if (!is_stack(text))
-		snprintf(o->last, sizeof(o->last), "%.159s", text);
+	keep_last(o);
 	o->line[o->len] = '\n';
 	if (may_pass(o))
 		pass_on(o, o->line, o->len + 1);

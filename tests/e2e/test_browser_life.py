@@ -444,6 +444,29 @@ def test_a_restart_cuts_no_session(podvisor, modules):  # noqa: F811
         chrome.pod.wait("the old one goes", lambda: not chrome.processes(generation=1), 60)
 
 
+# ---- where it lives, and what it says when it cannot ----
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_below_a_long_path_the_full_chromium_runs_as_well(podvisor):
+    # It makes a socket in TMPDIR, and a socket's path is at most 107 bytes long.
+    with Chrome(podvisor, executable="chromium", below="long-" + "x" * 90, wait=False) as chrome:
+        chrome.wait_generation(1)
+        assert chrome.new_page()
+        profile = chrome.disk / "chrome/chrome/g1/profile/SingletonSocket"
+        assert len(str(profile)) > 107 and profile.is_symlink()
+        assert any((chrome.disk / "chrome/chrome/g1/tmp").iterdir())
+
+
+def test_what_it_died_of_is_told_and_not_what_crashpad_says_of_it(podvisor, directory):
+    program = pathlib.Path(directory) / "chrome"
+    program.write_text("#!/bin/sh\necho '[1:1:1127/074606.5:FATAL:chrome/x.cc:315] The disk is on fire' >&2\n"
+                       "echo '[1127/074606.6:ERROR:third_party/crashpad/y.cc:1] open /sys/z: No such file' >&2\nexit 1\n")
+    program.chmod(0o755)
+    with Chrome(podvisor, executable=str(program), wait=False) as chrome:
+        entry = chrome.pod.wait_log(msg="it said: ")
+        assert entry["msg"].endswith("exited with code 1; it said: The disk is on fire")
+
+
 # ---- kills ----
 
 TYPES = ["browser", "renderer", "gpu-process", "zygote", "network.mojom.NetworkService",

@@ -80,6 +80,29 @@ static void own_flags_come_last_and_everything_lies_in_the_generation(void **sta
 	browser_launch_fini(&l);
 }
 
+/* A socket that Chromium makes in TMPDIR has at most 107 bytes for its path. */
+static void below_a_long_path_the_temporary_directory_has_a_short_name(void **state)
+{
+	(void)state;
+	struct browser_launch l;
+	struct config_browser config = configured();
+	static const char behind[] = "/chrome/chrome/g1/tmp/org.chromium.Chromium.XXXXXX/SingletonSocket";
+	char path[128];
+	size_t fits = 107 - strlen(behind);
+	memset(path, 'p', fits + 2);
+	path[0] = '/';
+	path[fits] = '\0';
+	assert_int_equal(browser_launch_init(&l, &config, path, 1, false, NULL), 0);
+	assert_int_equal(strncmp(variable(&l, "TMPDIR="), path, fits), 0);
+	browser_launch_fini(&l);
+	path[fits] = 'p';
+	path[fits + 1] = '\0';
+	assert_int_equal(browser_launch_init(&l, &config, path, 1, false, NULL), 0);
+	assert_string_equal(variable(&l, "TMPDIR="), "/proc/self/cwd/tmp");
+	assert_int_equal(strncmp(variable(&l, "HOME="), path, fits + 1), 0);
+	browser_launch_fini(&l);
+}
+
 static void secrets_of_podvisor_do_not_reach_chrome(void **state)
 {
 	(void)state;
@@ -207,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(own_flags_come_last_and_everything_lies_in_the_generation),
+		TEST(below_a_long_path_the_temporary_directory_has_a_short_name),
 		TEST(secrets_of_podvisor_do_not_reach_chrome),
 		TEST(the_sandbox_goes_only_with_a_reason),
 		TEST(what_cannot_be_started_is_said),
