@@ -1,11 +1,13 @@
 """Fixtures of the end-to-end tests; podvisor.py says what they give."""
 import os
+import pathlib
 import shutil
 import signal
 import tempfile
 
 import pytest
 
+import npm
 import podvisor as library
 
 
@@ -43,3 +45,12 @@ def directory():
     path = tempfile.mkdtemp(prefix="podvisor-e2e-")
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser_modules():
+    """node_modules with the clients of headless Chrome."""
+    for tool in "node", "npm":
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed")
+    return npm.installed(pathlib.Path(__file__).with_name("browsers"))

@@ -14,7 +14,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PODVISOR = os.environ.get("PODVISOR", str(ROOT / "build" / "podvisor"))
-BACKEND = ROOT / "examples" / "backend"
 
 pytestmark = [
     pytest.mark.skipif(not os.access(PODVISOR, os.X_OK), reason=f"{PODVISOR} is not built"),
@@ -114,24 +113,9 @@ class Browser:
             raise
 
 
-@pytest.fixture(scope="session")
-def modules(tmp_path_factory):
-    """node_modules of the stand-in backend: its own when they are installed, else in a directory of the test."""
-    if (BACKEND / "node_modules" / "puppeteer-core").is_dir():
-        return BACKEND / "node_modules"
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
-    place = tmp_path_factory.mktemp("backend")
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        if (BACKEND / name).exists():
-            shutil.copy(BACKEND / name, place)
-    subprocess.run(["npm", "ci", "--silent"], cwd=place, check=True, timeout=300)
-    return place / "node_modules"
-
-
 @pytest.fixture
-def browser(tmp_path, modules):
-    one = Browser(tmp_path, modules)
+def browser(tmp_path, browser_modules):
+    one = Browser(tmp_path, browser_modules)
     try:
         await_true("Chrome answers", one.version)
         yield one
@@ -191,8 +175,8 @@ def test_a_stopped_chrome_is_replaced(browser):
         const p = await b.newPage(); const sum = await p.evaluate('1 + 1'); await b.disconnect(); return sum;""") == 2
 
 
-def test_nothing_of_chrome_outlives_a_podvisor_that_is_killed(tmp_path, modules):
-    one = Browser(tmp_path, modules)
+def test_nothing_of_chrome_outlives_a_podvisor_that_is_killed(tmp_path, browser_modules):
+    one = Browser(tmp_path, browser_modules)
     await_true("Chrome answers", one.version)
     assert len(processes_in(str(one.disk))) > 3
     one.process.kill()

@@ -38,11 +38,6 @@ const connect = (address, options) => new Promise((done, fail) => {
 """
 
 
-@pytest.fixture(scope="session")
-def modules():
-    return npm.installed(HERE)
-
-
 class Browser:
     """A podvisor with one Chrome, and how clients use it."""
 
@@ -93,7 +88,7 @@ class Browser:
 
 
 @pytest.fixture
-def browser(podvisor, modules):
+def browser(podvisor, browser_modules):
     # Not pytest's tmp_path: Chrome makes a Unix socket deep below it, whose path is at most 107 bytes long.
     disks = []
 
@@ -103,7 +98,7 @@ def browser(podvisor, modules):
         def podvisor_on_disk(config):
             config["volumes"]["disk"]["path"] = disks[-1]
             return podvisor(config)
-        return Browser(podvisor_on_disk, modules, **keys)
+        return Browser(podvisor_on_disk, browser_modules, **keys)
 
     yield start
     for disk in disks:
@@ -356,11 +351,11 @@ class Load:
 
 
 @pytest.fixture
-def load(modules, tmp_path):
+def load(browser_modules, tmp_path):
     started = []
 
     def start(one, *libraries):
-        started.append(Load(one, modules, tmp_path, libraries))
+        started.append(Load(one, browser_modules, tmp_path, libraries))
         return started[-1]
     yield start
     for one in started:
@@ -368,10 +363,10 @@ def load(modules, tmp_path):
 
 
 LIBRARIES = ["puppeteer", "playwright"]
-SWAPS = 20
+SWAPS = int(os.environ.get("PODVISOR_SWAPS", "5"))  # the contract's 20: make chrome-faults
 
 
-def test_twenty_swaps_under_load_break_nothing(browser, load):
+def test_swaps_under_load_break_nothing(browser, load):
     one = browser(drain="60s", recycle={"sessions": 8, "per_hour": 60})
     endpoint = one.endpoint
     on = load(one, *LIBRARIES)
@@ -379,13 +374,14 @@ def test_twenty_swaps_under_load_break_nothing(browser, load):
     def swapped():
         assert not on.broken(), on.broken()
         return one.state()["recycles_by_reason"].get("sessions", 0) >= SWAPS
-    library.wait_until(f"{SWAPS} swaps", swapped, 540, one.pod.tail)
+    library.wait_until(f"{SWAPS} swaps", swapped, 120 + 20 * SWAPS, one.pod.tail)
     on.end()
     assert not on.broken(), on.broken()
     assert on.least() >= SWAPS
     told = one.state()
     assert told["recycles"] == told["recycles_by_reason"]["sessions"], told
     assert one.endpoint == endpoint
+    assert one.metric('swap_seconds_count{browser="chrome"}') == told["recycles"]
     rounds = sorted(fact["ms"] for key in on.out for fact in on.rounds(key))
     print(json.dumps({"swaps": told["recycles"], "rounds": len(rounds), "median_ms": rounds[len(rounds) // 2],
                       "longest_ms": rounds[-1]}))
@@ -423,7 +419,7 @@ def test_a_chrome_that_never_gets_ready_leaves_the_old_one_serving(browser, load
     broken, script = tmp_path / "broken", tmp_path / "headless-shell"
     script.write_text(f"#!/bin/sh\n[ -e {broken} ] && exec sleep 1000\nexec chromium-headless-shell \"$@\"\n")
     script.chmod(0o755)
-    one = browser(chrome=str(script), start_timeout="15s", recycle={"sessions": 8, "per_hour": 60})
+    one = browser(chrome=str(script), start_timeout="10s", recycle={"sessions": 8, "per_hour": 60})
     generation = one.state()["generation"]
     broken.touch()
     on = load(one, *LIBRARIES)
