@@ -5,12 +5,16 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
+import seccomp
 from chrome import Chrome, fill, memory_group
 from podvisor import PROGRAM, SLOWER, wait_until
 
@@ -233,6 +237,46 @@ def test_a_restart_cuts_no_session(podvisor, browser_modules):
         assert chrome.state()["generation"] == 2
         assert chrome.state()["recycles_by_reason"] == {"command": 1}
         chrome.pod.wait("the old one goes", lambda: not chrome.processes(generation=1), 60)
+
+
+# ---- the sandbox, under the profile that the book gives and under that of container runtimes ----
+
+PROFILE = pathlib.Path(__file__).resolve().parents[2] / "config" / "chrome-seccomp.json"
+needs_libseccomp = pytest.mark.skipif(os.getuid() != 0 or not seccomp.is_there(), reason="needs root and libseccomp")
+
+
+def filtered(*words):
+    return (sys.executable, seccomp.__file__, *words, str(PROFILE))
+
+
+@needs_libseccomp
+@pytest.mark.parametrize("executable", [c for c in ("chromium-headless-shell", "chromium") if shutil.which(c)])
+def test_under_its_seccomp_profile_chrome_has_its_sandbox(podvisor, executable):
+    with Chrome(podvisor, executable=executable, user="nobody", sandbox="on", wrapper=filtered()) as chrome:
+        assert chrome.metric("sandboxed") == 1
+        assert chrome.new_page()
+        spaces = {os.readlink(f"/proc/{pid}/ns/user") for pid in chrome.renderers()}
+        assert spaces and os.readlink("/proc/self/ns/user") not in spaces
+        assert chrome.state()["recycles"] == 0
+
+
+@needs_libseccomp
+def test_under_a_profile_without_namespaces_it_runs_without_its_sandbox_and_says_so(podvisor):
+    with Chrome(podvisor, user="nobody", wrapper=filtered("--plain")) as chrome:
+        assert chrome.metric("sandboxed") == 0
+        assert chrome.pod.events(what="unsandboxed", text="WITHOUT its sandbox: it could not make a user namespace here")
+        assert chrome.new_page()
+
+
+@needs_libseccomp
+def test_the_seccomp_profile_keeps_the_rest_of_the_kernel_shut():
+    for command in ["unshare", "-m", "true"], ["unshare", "-U", "-i", "true"], ["mount", "-t", "tmpfs", "x", "/mnt"]:
+        done = subprocess.run([*filtered(), *command], capture_output=True, text=True)
+        assert done.returncode != 0 and re.search("not permitted|denied", done.stderr), (command, done)
+    names = {name for entry in json.loads(PROFILE.read_text())["syscalls"] for name in entry["names"]}
+    assert not names & {"mount", "umount2", "pivot_root", "setns", "bpf", "perf_event_open", "ptrace", "process_vm_readv",
+                        "process_vm_writev", "init_module", "finit_module", "kexec_load", "io_uring_setup", "userfaultfd",
+                        "keyctl", "add_key", "open_by_handle_at", "reboot", "settimeofday", "clock_settime", "swapon"}
 
 
 # ---- where it lives, and what it says when it cannot ----
