@@ -1,6 +1,6 @@
 """The life of a supervised Chrome: what it may suffer, which part is blamed, and that nothing of it is left.
 
-PODVISOR_KILLS=100 does it as often as the contract says; without it, it is done less often."""
+PODVISOR_KILLS=100 kills as often as the contract says, PODVISOR_CHROME=chromium the full browser (make chrome-faults)."""
 import json
 import os
 import pathlib
@@ -15,7 +15,7 @@ import time
 import pytest
 
 import seccomp
-from chrome import Chrome, fill, memory_group
+from chrome import QUICK, Chrome, fill, memory_group
 from podvisor import PROGRAM, SLOWER, wait_until
 
 KILLS = int(os.environ.get("PODVISOR_KILLS", "5"))
@@ -47,15 +47,19 @@ def test_zygotes_that_are_gone_are_noticed_although_every_answer_is_good(podviso
         assert reasons.get("zygote") == 1, reasons
 
 
+# Two misses instead of three.
+SURE = {**QUICK, "network": {**QUICK["network"], "failure_threshold": 2}}
+
+
 def test_a_network_service_that_is_stopped_is_the_network(podvisor):
-    with Chrome(podvisor) as chrome:
+    with Chrome(podvisor, health=SURE) as chrome:
         os.kill(chrome.of_type("network.mojom.NetworkService")[0], signal.SIGSTOP)
         chrome.wait_generation(2)
         assert chrome.state()["recycles_by_reason"] == {"network": 1}
 
 
 def test_a_gpu_process_that_is_stopped_is_the_gpu(podvisor):
-    with Chrome(podvisor) as chrome:
+    with Chrome(podvisor, health=SURE) as chrome:
         os.kill(chrome.of_type("gpu-process")[0], signal.SIGSTOP)
         chrome.wait_generation(2)
         assert chrome.state()["recycles_by_reason"] == {"gpu": 1}
@@ -159,7 +163,7 @@ def test_a_page_that_hits_the_memory_limit_goes_alone_and_is_told(podvisor, brow
 # ---- blue and green ----
 
 @pytest.mark.parametrize("reason, recycle", [
-    ("age", {"age": "6s"}), ("pages", {"pages": 4}), ("memory", {"memory": "64Mi"}), ("sessions", {"sessions": 2}),
+    ("age", {"age": "4s"}), ("pages", {"pages": 4}), ("memory", {"memory": "64Mi"}), ("sessions", {"sessions": 2}),
     ("memory", {"memory": "32Mi", "memory_hard": "64Mi"})], ids=["age", "pages", "memory", "sessions", "memory_hard"])
 def test_each_limit_alone_replaces_it_and_is_the_reason(podvisor, browser_modules, reason, recycle):
     with Chrome(podvisor, recycle={**recycle, "per_hour": 1}, drain="1s") as chrome:
@@ -304,6 +308,7 @@ def test_what_it_died_of_is_told_and_not_what_crashpad_says_of_it(podvisor, dire
 
 # ---- kills ----
 
+KILLED = {"executable": os.environ["PODVISOR_CHROME"]} if "PODVISOR_CHROME" in os.environ else {}
 TYPES = ["browser", "renderer", "gpu-process", "zygote", "network.mojom.NetworkService",
          "storage.mojom.StorageService"]
 
@@ -347,7 +352,7 @@ def is_well(chrome, at_least=1):
 def test_whatever_is_killed_it_comes_back_and_leaves_nothing(podvisor):
     dice = random.Random(SEED)
     print(f"PODVISOR_SEED={SEED}")
-    with Chrome(podvisor, recycle={"per_hour": 60}) as chrome:
+    with Chrome(podvisor, recycle={"per_hour": 60}, **KILLED) as chrome:
         chrome.pod.wait("well", lambda: is_well(chrome))
         before, done, number = chrome.used(), [], 1
         for i in range(KILLS):
