@@ -38,6 +38,8 @@ FUNCTIONS = {
     "epoll_ctl": (errno.ENOMEM, "program", False),
     "epoll_wait": (errno.EINTR, "any", False),
     "eventfd": (errno.EMFILE, "program", True),
+    "inotify_init1": (errno.EMFILE, "program", True),
+    "inotify_add_watch": (errno.ENOSPC, "program", True),
     "open": (errno.EMFILE, "program", False),
     "read": (errno.EIO, "program", False),
     "write": (errno.EIO, "program", False),

@@ -1,5 +1,6 @@
 """The process supervisor: order, readiness, restarts, stops, and nothing left behind."""
 import datetime
+import errno
 import http.client
 import http.server
 import os
@@ -792,28 +793,89 @@ def test_a_gateway_address_that_is_taken_is_tried_again_and_the_pod_is_not_ready
 
 # ---- the control socket ----
 
-def test_a_control_socket_that_somebody_removes_is_there_again(pods, tmp_path):
-    place = tmp_path / "own" / "podvisor"
-    place.parent.mkdir()
-    pod = pods({**workers(one=[TREE]), "control": {"socket": str(place / "control.sock")}})
-    pod.ready("one")
+AGAIN = "^the control socket .* was taken away and is there again$"
+GONE = "^the control socket .* was taken away, and the commands find nobody; it is tried again and again: "
+UNWATCHED = "^the control socket .* cannot be watched, and is looked at every few seconds: "
 
-    def answers():
-        return subprocess.run([PODVISOR, "probe", "live", "--socket", str(place / "control.sock")], capture_output=True).returncode == 0
-    await_true("it answers", answers)
-    for times, remove in enumerate((lambda: os.unlink(place / "control.sock"), lambda: shutil.rmtree(place)), 1):
+
+def watched(pod):
+    """The inodes that podvisor has the kernel watch (inotify(7))."""
+    found = set()
+    for fd in os.listdir(f"/proc/{pod.process.pid}/fd"):
+        if os.readlink(f"/proc/{pod.process.pid}/fd/{fd}") == "anon_inode:inotify":
+            with open(f"/proc/{pod.process.pid}/fdinfo/{fd}") as info:
+                found |= {int(number, 16) for number in re.findall(r"ino:([0-9a-f]+)", info.read())}
+    return found
+
+
+def socket_is_watched(pod, path):
+    await_true("the kernel watches the socket", lambda: path.stat().st_ino in watched(pod))
+
+
+def answers(path):
+    return subprocess.run([PODVISOR, "probe", "live", "--socket", str(path)], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("unheard", (False, True), ids=("heard of", "looked at"))
+def test_a_control_socket_that_somebody_removes_is_there_again(pods, tmp_path, unheard):
+    """Whether the kernel tells of it, or cannot: whose inotify instances are used up gets EMFILE."""
+    place = tmp_path / "own" / "podvisor"
+    path = place / "control.sock"
+    place.parent.mkdir()
+    env = {"LD_PRELOAD": str(FIXTURES / "faults.so"), "FAULTS": f"inotify_init1:1:{errno.EMFILE}:program:1000000",
+           "FAULTS_TOLD": str(tmp_path / "told")} if unheard else {}
+    pod = pods({**workers(one=[TREE]), "control": {"socket": str(path)}}, env=env)
+    pod.ready("one")
+    await_true("it answers", lambda: answers(path))
+    for times, remove in enumerate((lambda: os.unlink(path), lambda: shutil.rmtree(place)), 1):
+        if not unheard:
+            socket_is_watched(pod, path)
         remove()
-        assert not answers()
-        pod.log(msg=f"^the control socket {place}/control.sock was taken away and is there again$", level="warn", count=times)
-        assert answers() and (place / "control.sock").stat().st_mode & 0o777 == 0o600
+        pod.log(msg=AGAIN, level="warn", count=times)
+        assert answers(path) and path.stat().st_mode & 0o777 == 0o600
     # and where not even the directory can be made, it is awaited
     shutil.rmtree(place.parent)
-    pod.log(msg="^the control socket .* was taken away, and the commands find nobody; it is tried again and again: ", level="error")
+    pod.log(msg=GONE, level="error")
     place.parent.mkdir()
-    pod.log(msg="is there again$", count=3)
-    assert answers() and len(pod.find(msg="tried again and again")) == 1
+    pod.log(msg=AGAIN, count=3)
+    assert answers(path) and len(pod.find(msg=GONE)) == 1
+    assert len(pod.find(msg=UNWATCHED, level="info")) == unheard
     assert pod.stop() == 0
-    assert not (place / "control.sock").exists()
+    assert not path.exists()
+
+
+def test_a_control_socket_whose_way_leads_elsewhere_is_there_again(pods, tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    path = link / "podvisor" / "control.sock"
+    (real / "podvisor").mkdir(parents=True)
+    link.symlink_to(real)
+    pod = pods({**workers(one=[TREE]), "control": {"socket": str(path)}})
+    pod.ready("one")
+    socket_is_watched(pod, path)
+    # another one in its place
+    (tmp_path / "other").touch()
+    os.rename(tmp_path / "other", path)
+    pod.log(msg=GONE, level="error")
+    os.unlink(path)
+    pod.log(msg=AGAIN)
+    # its directory has another name, then a directory above
+    for times, (old, new) in enumerate(((real / "podvisor", real / "moved"), (real, tmp_path / "moved")), 2):
+        socket_is_watched(pod, path)
+        os.rename(old, new)
+        if old == real:
+            pod.log(msg=GONE, count=2)
+            os.rename(new, old)
+        pod.log(msg=AGAIN, count=times)
+        assert answers(path)
+    # the link leads elsewhere
+    socket_is_watched(pod, path)
+    (tmp_path / "another").mkdir()
+    (tmp_path / "new").symlink_to(tmp_path / "another")
+    os.rename(tmp_path / "new", link)
+    pod.log(msg=AGAIN, count=4)
+    assert answers(path) and (tmp_path / "another/podvisor/control.sock").exists()
+    assert not pod.find(msg=UNWATCHED)
+    assert pod.stop() == 0
 
 
 @root_only

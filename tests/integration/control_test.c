@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "podvisor/control/control.h"
+#include "podvisor/control/socket_guard.h"
 #include "podvisor/io/loop.h"
 #include "podvisor/model/reconcile.h"
 #include "podvisor/wire/websocket.h"
@@ -1153,6 +1154,31 @@ static void many_clients_at_once_are_served_or_closed(void **state)
 	tear_down(&b);
 }
 
+/* The watch of the path, which other parts of the loop know nothing of, is the one with that interval. */
+static void on_handle(uv_handle_t *handle, void *ctx)
+{
+	int *ticking = ctx;
+	if (handle->type != UV_TIMER || !uv_is_active(handle))
+		return;
+	const uv_timer_t *timer = (const uv_timer_t *)handle;
+	*ticking += uv_timer_get_due_in(timer) <= SOCKET_GUARD_INTERVAL_MS;
+}
+
+static void at_rest_nothing_ticks_for_the_path_of_the_socket(void **state)
+{
+	(void)state;
+	struct bench b;
+	struct reply r;
+	int ticking = 0;
+	set_up(&b, NULL);
+	ask_tcp(&b, &r, "GET /livez", "");
+	forget(&r);
+	loop_wake_at(&b.loop, CLOCK_NEVER);
+	uv_walk(&b.loop.uv, on_handle, &ticking);
+	assert_int_equal(ticking, 0);
+	tear_down(&b);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -1186,6 +1212,7 @@ int main(void)
 		cmocka_unit_test(a_slow_live_reader_is_told_what_it_missed),
 		cmocka_unit_test(the_dashboard_allows_no_script_but_its_own),
 		cmocka_unit_test(the_socket_is_ours_alone_and_a_stale_one_is_replaced),
+		cmocka_unit_test(at_rest_nothing_ticks_for_the_path_of_the_socket),
 		cmocka_unit_test(nothing_is_left_of_a_control_that_nobody_asked),
 		cmocka_unit_test(many_clients_at_once_are_served_or_closed),
 	};

@@ -1,6 +1,7 @@
 /* socket_guard owns the watch over the path of the control socket: a cleaner of /tmp, or an rm, may take it or its
- * directory away, and the commands would find nobody for as long as podvisor runs. It is looked at every few seconds,
- * for what is gone with its directory cannot be watched, and made anew. */
+ * directory away, and the commands would find nobody for as long as podvisor runs. It is made anew. At rest that costs
+ * nothing, for the kernel tells of it; where it cannot, and while nothing can be made there, it is looked at every few
+ * seconds. */
 #ifndef PODVISOR_CONTROL_SOCKET_GUARD_H
 #define PODVISOR_CONTROL_SOCKET_GUARD_H
 
