@@ -260,11 +260,12 @@ static void tell_lines(struct pod *pod, enum log_level level, const char *lines)
 	}
 }
 
-static int read_again(struct pod *pod, bool dry_run, struct buf *out, struct err *err)
+static int read_again(struct pod *pod, bool dry_run, struct buf *out, struct buf *warnings, struct err *err)
 {
 	struct config *config = configuration_read(pod->config_path, 0, out, err);
 	if (!config)
 		return err->code;
+	buf_put(warnings, out->data, out->len);
 	tell_lines(pod, LOG_WARN, dry_run ? "" : buf_str(out));
 	buf_clear(out);
 	int rc = reload_preview(pod->world, config, out, err);
@@ -283,16 +284,16 @@ static int read_again(struct pod *pod, bool dry_run, struct buf *out, struct err
 	return rc;
 }
 
-static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
+static int reload(void *ctx, bool dry_run, struct buf *out, struct buf *warnings, struct err *err)
 {
 	struct pod *pod = ctx;
 	if (!pod->config_path)
 		return err_set(err, -ENOTSUP, "there is no configuration file to read again (run -- COMMAND)");
 	int rc = reload_allowed(pod->world, err);
 	if (rc < 0 || dry_run)
-		return rc < 0 ? rc : read_again(pod, true, out, err);
+		return rc < 0 ? rc : read_again(pod, true, out, warnings, err);
 	announcer_reloading(&pod->announcer);
-	rc = read_again(pod, false, out, err);
+	rc = read_again(pod, false, out, warnings, err);
 	announcer_reloaded(&pod->announcer);
 	return rc;
 }
@@ -306,16 +307,18 @@ static void tell_further_mistakes(struct pod *pod, const char *mistakes)
 
 static void reload_and_tell(struct pod *pod)
 {
-	struct buf mistakes;
+	struct buf mistakes, warnings;
 	struct err err = {0};
 	buf_init(&mistakes, 64 << 10);
-	if (reload(pod, false, &mistakes, &err) < 0) {
+	buf_init(&warnings, 64 << 10);
+	if (reload(pod, false, &mistakes, &warnings, &err) < 0) {
 		journal_add(&pod->world->journal, loop_now(), LOG_ERROR, THING_POD, "", "reload-refused",
 			"reload refused, the old configuration goes on: %s", err.text);
 		tell_further_mistakes(pod, buf_str(&mistakes));
 	}
 	loop_ask(&pod->loop);
 	buf_fini(&mistakes);
+	buf_fini(&warnings);
 }
 
 static int give_logs(void *ctx, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),

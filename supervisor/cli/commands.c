@@ -62,8 +62,10 @@ const struct command commands[COMMAND_COUNT] = {
 		"stop.timeout "
 		"10s -> 30s; restarts` is changed. Only what changed is restarted. Exit code 78, and nothing is "
 		"changed, "
-		"when the configuration is refused; 1 when podvisor stops.",
-		"`{\"changes\": [\"+ worker x\", ...], \"dry_run\": false}`; refused: `{\"error\": \"...\", "
+		"when the configuration is refused; 1 when podvisor stops. What `podvisor check` warns of is on "
+		"stderr.",
+		"`{\"changes\": [\"+ worker x\", ...], \"warnings\": [], \"dry_run\": false}`; refused: `{\"error\": "
+		"\"...\", "
 		"\"mistakes\": "
 		"[\"...\"]}`",
 		NULL, SHOWS | BIT(DRY_RUN), 0, 0},

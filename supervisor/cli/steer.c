@@ -30,11 +30,22 @@ static void tell_changes(const struct options *o, const json_t *answer)
 		printf("nothing %s\n", o->given[OPTION_DRY_RUN] ? "would change" : "changed");
 }
 
+/* Beside the changes, as check has them beside its ok. */
+static void tell_warnings(const json_t *answer)
+{
+	const json_t *warnings = json_object_get(answer, "warnings");
+	for (size_t i = 0; i < json_array_size(warnings); i++) {
+		table_put_clean(stderr, field_item(warnings, i));
+		fputc('\n', stderr);
+	}
+}
+
 /* Takes answer. */
 static int tell_reload(const struct options *o, json_t *answer)
 {
 	if (o->given[OPTION_JSON])
 		return output_json(o->verb, answer);
+	tell_warnings(answer);
 	tell_changes(o, answer);
 	json_decref(answer);
 	return 0;

@@ -250,17 +250,21 @@ static json_t *lines_of(const struct buf *text)
 
 void api_reload(const struct api_call *c)
 {
-	struct buf lines;
+	struct buf lines, warnings;
 	struct err err = {0};
 	bool dry_run = query_is_set(c->query, "dry_run");
 	buf_init(&lines, CHANGES_MAX);
-	int rc = c->port->reload(c->port->ctx, dry_run, &lines, &err);
+	buf_init(&warnings, CHANGES_MAX);
+	int rc = c->port->reload(c->port->ctx, dry_run, &lines, &warnings, &err);
 	if (rc == -EBUSY)
 		answer_json(c->answer, 409, json_pack("{s:o,s:b}", "error", answer_string(err.text), "stopping", true));
 	else if (rc == 0)
-		answer_json(c->answer, 200, json_pack("{s:o,s:b}", "changes", lines_of(&lines), "dry_run", dry_run));
+		answer_json(c->answer, 200,
+			json_pack("{s:o,s:o,s:b}", "changes", lines_of(&lines), "warnings", lines_of(&warnings),
+				"dry_run", dry_run));
 	else
 		answer_json(c->answer, rc == -ENOTSUP ? 409 : 422,
 			json_pack("{s:o,s:o}", "error", answer_string(err.text), "mistakes", lines_of(&lines)));
 	buf_fini(&lines);
+	buf_fini(&warnings);
 }

@@ -921,6 +921,9 @@ def test_reload_tells_what_changed(canned):
     canned.answers = {"POST /api/v1/reload": (200, {"changes": changes, "dry_run": False})}
     assert json.loads(canned.cli("reload", "--json").out) == {"changes": changes, "dry_run": False}
     coloured = canned.cli("reload", "--color=always").out
+    canned.answers = {"POST /api/v1/reload": (200, {"changes": [], "warnings": ["f:1:2: x: warning: y"], "dry_run": False})}
+    done = canned.cli("reload")
+    assert (done.code, done.out, done.err) == (0, "nothing changed\n", "f:1:2: x: warning: y\n")
     assert coloured == ("\033[32m+ worker x\033[0m\n\033[31m- worker y\033[0m\n"
                         "\033[33m~ worker api: command; restarts\033[0m\n")
 
@@ -1328,6 +1331,20 @@ def test_a_real_reload_that_is_refused_changes_nothing(pod):
     assert done.code == 78
     assert re.search(rf'^{re.escape(str(pod.config_file))}:1:\d+: workers\.api\.comand: ', done.err, re.M)
     assert pod.worker("api")["pid"] == api["pid"]
+
+
+def test_what_check_warns_of_a_reload_warns_of_too(pod):
+    changed = json.loads(json.dumps(pod.config))
+    changed["workers"]["indexer"]["stop"] = {"timeout": "10m"}
+    pod.write_config(changed)
+    warned = pod.cli("check", "-c", pod.config_file).err
+    assert "workers.indexer.stop.timeout: warning: " in warned
+    asked = pod.cli("reload", "--dry-run", "--json")
+    assert (asked.code, "".join(f"{line}\n" for line in json.loads(asked.out)["warnings"])) == (0, warned)
+    for words in ["reload", "--dry-run"], ["reload"]:
+        done = pod.cli(*words)
+        assert (done.code, done.err) == (0, warned) and done.out.startswith("~ worker indexer: stop.timeout")
+    pod.wait_log(level="warn", msg="workers.indexer.stop.timeout: warning: ")
 
 
 def test_a_dry_run_of_what_a_reload_refuses_is_refused(pod):

@@ -119,7 +119,7 @@ static void take_picture(void *ctx, struct snapshot *out)
 		.started_at = b->started_at};
 }
 
-static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
+static int reload(void *ctx, bool dry_run, struct buf *out, struct buf *warnings, struct err *err)
 {
 	struct bench *b = ctx;
 	b->reloads++;
@@ -128,6 +128,7 @@ static int reload(void *ctx, bool dry_run, struct buf *out, struct err *err)
 		buf_puts(out, "f.json:1:2: workers.api: is wrong\nf.json:3:4: x: is wrong too\n");
 		return err_set(err, b->refusal, "f.json:1:2: workers.api: is wrong (and more mistakes)");
 	}
+	buf_puts(warnings, "f.json:5:6: y: warning: is hardly meant\n");
 	buf_puts(out, "~ worker api: command; restarts\n+ worker new\n");
 	return 0;
 }
@@ -782,6 +783,8 @@ static void a_refused_reload_names_every_mistake(void **state)
 	json_t *changes = ask_json(&b, 200, "POST /api/v1/reload?dry_run=1");
 	assert_true(b.last_dry_run);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(changes, "changes"), 1)), "+ worker new");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(changes, "warnings"), 0)),
+		"f.json:5:6: y: warning: is hardly meant");
 	json_decref(changes);
 	b.refusal = -EINVAL;
 	json_t *refused = ask_json(&b, 422, "POST /api/v1/reload");

@@ -15,9 +15,9 @@ struct control_port {
 	/* The picture of this turn. */
 	void (*snapshot)(void *ctx, struct snapshot *out);
 	/* Reads the configuration again; dry_run: only tells, one line a change, into
-	 * out. Refused: a negative errno, the sentence, and each mistake as a line in
-	 * out. */
-	int (*reload)(void *ctx, bool dry_run, struct buf *out, struct err *err);
+	 * out, and in warnings what check warns of. Refused: a negative errno, the sentence, and each mistake as a
+	 * line in out. */
+	int (*reload)(void *ctx, bool dry_run, struct buf *out, struct buf *warnings, struct err *err);
 	/* Remembered lines; see logs_recent(). */
 	int (*logs)(void *ctx, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
 		void *each_ctx, struct logs_answer *out);
