@@ -43,7 +43,7 @@ struct source {
 	uint64_t lines, dropped; /* not counted yet */
 	bool over; /* the other end was closed */
 	bool ended; /* so has the run: what is left is taken, and no more than that */
-	size_t left; /* of an ended run */
+	size_t left; /* of an ended run, or of what is taken at once */
 };
 
 struct logs {
@@ -531,13 +531,18 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 	return ends[1];
 }
 
+static size_t lies_in(int fd)
+{
+	int bytes = 0;
+	return ioctl(fd, FIONREAD, &bytes) < 0 ? 0 : (size_t)bytes;
+}
+
 /* What its pipe holds now is all that it has left, whatever a stranger may write yet. */
 static void end_source(struct source *s)
 {
-	int left = 0;
 	s->ended = true;
 	s->origin->ending++;
-	s->left = ioctl(s->fd, FIONREAD, &left) < 0 ? 0 : (size_t)left;
+	s->left = lies_in(s->fd);
 }
 
 void logs_ended(struct logs *l, uint64_t run)
@@ -553,12 +558,26 @@ void logs_ended(struct logs *l, uint64_t run)
 	hold_if_full(l);
 }
 
+/* What lies in its pipe now and has room, whatever share of the turn is left: a sentence waits for it. */
+static void take_now(struct source *s)
+{
+	struct outlet *o = &s->logs->outlet;
+	if (!s->ended)
+		s->left = lies_in(s->fd);
+	while (s->left && !o->held && outlet_has_room(o)) {
+		size_t size = outlet_read_size(o);
+		if (!take_once(s, size < s->left ? size : s->left))
+			break;
+	}
+	serve(s);
+}
+
 const char *logs_command_said(struct logs *l, const char *name, uint64_t run)
 {
 	LIST_EACH (at, &l->sources) {
 		struct source *s = LIST_ENTRY(at, struct source, node);
 		if (s->run == run && command_names[s->stream])
-			serve(s);
+			take_now(s);
 	}
 	const struct origin *o = origins_find(&l->origins, name);
 	return o ? o->command_said : "";
