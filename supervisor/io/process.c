@@ -272,7 +272,7 @@ int process_signal(struct process *p, int signum)
 
 void process_follow(struct process *p, pid_t pid)
 {
-	if (p->port && p->started && !p->exited && ask(p, SHIM_FOLLOW, pid) == 0)
+	if (p->port && !p->exited && ask(p, SHIM_FOLLOW, pid) == 0)
 		p->pid = pid;
 }
 
@@ -309,7 +309,8 @@ static void heed(struct process *p, const struct shim_report *report)
 	switch ((enum shim_kind)report->kind) {
 	case SHIM_STARTED:
 		p->started = true;
-		p->pid = report->pid;
+		if (!p->pid) /* else it has named another one already */
+			p->pid = report->pid;
 		port->on_started(port->ctx, p, p->pid);
 		break;
 	case SHIM_FAILED:

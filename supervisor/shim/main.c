@@ -41,6 +41,7 @@ struct shim {
 	int deadline; /* timer; -1: none */
 	pid_t main_pid; /* 0 when reaped */
 	int main_fd; /* pidfd of a main process that may be no child of ours; -1: none */
+	bool reaped; /* main_pid is, and may be somebody else's number by now */
 	bool killing;
 	int killed;
 };
@@ -130,6 +131,7 @@ static void follow(struct shim *s, pid_t pid)
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	s->main_fd = fd;
 	s->main_pid = pid;
+	s->reaped = false;
 }
 
 /* It ended as somebody else's child. While its parent has not waited for it, it becomes
@@ -145,26 +147,11 @@ static void main_vanished(struct shim *s)
 		main_ended(s, 0, &none);
 }
 
-/* Whether there is still a child, which is: whether anything of the tree lives. */
-static bool reap(struct shim *s)
-{
-	int status;
-	struct rusage usage;
-	pid_t pid;
-	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
-		if (pid == s->main_pid)
-			main_ended(s, status, &usage);
-		else if (s->killing && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-			s->killed++;
-	}
-	return pid == 0;
-}
-
 static void obey(struct shim *s, const struct shim_request *request)
 {
 	switch (request->verb) {
 	case SHIM_SIGNAL:
-		if (s->main_pid)
+		if (s->main_pid && !s->reaped)
 			kill(s->main_pid, (int)request->value);
 		break;
 	case SHIM_FOLLOW:
@@ -197,6 +184,32 @@ static void listen_to_podvisor(struct shim *s)
 	s->killing = true;
 }
 
+/* What podvisor asked for before it ended comes first, and poll may not have told of it: another one may be the main
+ * process by then. */
+static void main_reaped(struct shim *s, int status, const struct rusage *usage)
+{
+	s->reaped = true;
+	if (s->control >= 0)
+		listen_to_podvisor(s);
+	if (s->reaped)
+		main_ended(s, status, usage);
+}
+
+/* Whether there is still a child, which is: whether anything of the tree lives. */
+static bool reap(struct shim *s)
+{
+	int status;
+	struct rusage usage;
+	pid_t pid;
+	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+		if (pid == s->main_pid)
+			main_reaped(s, status, &usage);
+		else if (s->killing && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+			s->killed++;
+	}
+	return pid == 0;
+}
+
 /* Neither signal queues, so that one read takes both, and as many orphans as
  * have ended by then: in a burst of them each system call counts. */
 static void read_signals(struct shim *s)
@@ -217,6 +230,15 @@ static void read_deadline(struct shim *s)
 	}
 }
 
+/* The one that ended may be the main process no longer. */
+static void look_after_main(struct shim *s, int ended_fd)
+{
+	if (s->control >= 0)
+		listen_to_podvisor(s);
+	if (s->main_fd == ended_fd && s->main_pid)
+		main_vanished(s);
+}
+
 /* The signals are read before the children are waited for, and those before the
  * tree is killed: whoever dies later makes poll return again. */
 static bool turn(struct shim *s)
@@ -232,8 +254,8 @@ static bool turn(struct shim *s)
 	if (fds[3].revents)
 		read_deadline(s);
 	bool any = reap(s);
-	if (fds[2].revents && s->main_pid)
-		main_vanished(s);
+	if (fds[2].revents)
+		look_after_main(s, fds[2].fd);
 	if (!any) {
 		tell(s, &(struct shim_report){.kind = SHIM_GONE, .killed = s->killed});
 		return false;

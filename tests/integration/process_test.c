@@ -736,6 +736,132 @@ static void a_shim_held_while_it_kills_is_replaced(void **state)
 	await_gone(&r);
 }
 
+/* --- another main process --- */
+
+/* Two children of it wait for a line each, and end with 4 and 5. */
+struct pair {
+	struct run r;
+	int main, a, b, tell_a, tell_b;
+};
+
+static void start_pair(struct pair *p)
+{
+	static const char script[] = "exec 3<&0 4<&2; (read x; exit 4) <&3 & a=$!; (read x; exit 5) <&4 & "
+				     "echo $$ $a $!; exec sleep 1000";
+	struct process_spec spec = PROCESS_SPEC;
+	char text[64] = "";
+	int in[2], more[2];
+	assert_return_code(pipe2(in, O_CLOEXEC), errno);
+	assert_return_code(pipe2(more, O_CLOEXEC), errno);
+	spec.stdio[0] = in[0];
+	spec.stdio[2] = more[0];
+	start_command(&p->r, &spec, "sh", "-c", script);
+	close(in[0]);
+	close(more[0]);
+	p->tell_a = in[1];
+	p->tell_b = more[1];
+	assert_int_equal(poll_readable(p->r.out, PATIENCE_MS), 1);
+	assert_true(read(p->r.out, text, sizeof(text) - 1) > 0);
+	assert_int_equal(sscanf(text, "%d %d %d", &p->main, &p->a, &p->b), 3);
+}
+
+static void await_dead(pid_t pid)
+{
+	char path[40], text[256] = "";
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int ms = 0; ms < PATIENCE_MS; ms += 5, usleep(5000)) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		if (n <= 0 || strstr(text, ") Z "))
+			return;
+	}
+	fail_msg("%d has not ended: %s", (int)pid, text);
+}
+
+static void b_ends_the_run(struct pair *p)
+{
+	assert_int_equal(write(p->tell_b, "\n", 1), 1);
+	await_gone(&p->r);
+	assert_false(p->r.end.shim_killed);
+	assert_true(WIFEXITED(p->r.end.status));
+	assert_int_equal(WEXITSTATUS(p->r.end.status), 5);
+	close(p->tell_a);
+	close(p->tell_b);
+}
+
+static void a_main_process_named_before_the_start_was_heard_of_is_followed(void **state)
+{
+	(void)state;
+	struct pair p;
+	start_pair(&p); /* the loop has not turned yet */
+	process_follow(&p.r.p, p.b);
+	kill(p.main, SIGKILL);
+	AWAIT(p.r.calls_started);
+	assert_int_equal(process_pid(&p.r.p), p.b);
+	b_ends_the_run(&p);
+}
+
+static void step_shim(const struct run *r)
+{
+	siginfo_t info;
+	pid_t pid = process_shim_pid(&r->p);
+	assert_return_code(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), errno);
+	assert_return_code(waitid(P_PID, (id_t)pid, &info, WSTOPPED), errno);
+}
+
+/* The shim has learnt from poll of nothing but a signal when both come. */
+static void a_main_process_named_just_before_the_old_one_ends_is_followed(void **state)
+{
+	(void)state;
+	struct pair p;
+	start_pair(&p);
+	AWAIT(p.r.calls_started);
+	hold_shim(&p.r);
+	step_shim(&p.r); /* in the poll that was interrupted */
+	kill(process_shim_pid(&p.r.p), SIGCHLD);
+	step_shim(&p.r); /* and out of it */
+	process_follow(&p.r.p, p.b);
+	kill(p.main, SIGKILL);
+	await_dead(p.main);
+	assert_return_code(ptrace(PTRACE_DETACH, process_shim_pid(&p.r.p), NULL, NULL), errno);
+	b_ends_the_run(&p);
+}
+
+/* What a shim follows a main process by (pidfd_open(2)). */
+static bool follows(pid_t shim_pid)
+{
+	char path[64], what[64];
+	bool found = false;
+	for (int fd = 0; fd < 64 && !found; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)shim_pid, fd);
+		ssize_t n = readlink(path, what, sizeof(what) - 1);
+		what[n > 0 ? n : 0] = '\0';
+		found = strstr(what, "pidfd") != NULL;
+	}
+	return found;
+}
+
+static void a_main_process_hands_over_to_the_next_and_ends(void **state)
+{
+	(void)state;
+	struct pair p;
+	start_pair(&p);
+	AWAIT(p.r.calls_started);
+	process_follow(&p.r.p, p.a);
+	for (int ms = 0; ms < PATIENCE_MS && !follows(process_shim_pid(&p.r.p)); ms += 5)
+		usleep(5000);
+	assert_true(follows(process_shim_pid(&p.r.p)));
+	hold_shim(&p.r);
+	process_follow(&p.r.p, p.b);
+	assert_int_equal(write(p.tell_a, "\n", 1), 1);
+	await_dead(p.a);
+	assert_return_code(ptrace(PTRACE_DETACH, process_shim_pid(&p.r.p), NULL, NULL), errno);
+	b_ends_the_run(&p);
+}
+
 static void other_signals_do_not_disturb_a_shim(void **state)
 {
 	(void)state;
@@ -1239,6 +1365,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_stopped_shim_is_woken_by_what_is_asked_of_it),
 		cmocka_unit_test(a_shim_that_cannot_wake_does_not_save_its_tree),
 		cmocka_unit_test(a_shim_held_while_it_kills_is_replaced),
+		cmocka_unit_test(a_main_process_named_before_the_start_was_heard_of_is_followed),
+		cmocka_unit_test(a_main_process_named_just_before_the_old_one_ends_is_followed),
+		cmocka_unit_test(a_main_process_hands_over_to_the_next_and_ends),
 		cmocka_unit_test(other_signals_do_not_disturb_a_shim),
 		cmocka_unit_test(what_does_not_belong_to_a_worker_survives_its_shim),
 		cmocka_unit_test(two_thousand_workers_exit_at_once_and_none_is_lost),

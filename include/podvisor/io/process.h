@@ -119,7 +119,8 @@ int process_spawn(
  * shim takes no more requests. */
 int process_signal(struct process *p, int signum);
 /* Another process of it is the main one from now on: its end is the run's end, and
- * signals go to it. It must descend from the shim (ancestry_of). */
+ * signals go to it. It must descend from the shim (ancestry_of). What is asked before the old one ends counts, and so
+ * does what is asked before on_started, which then tells of this one. */
 void process_follow(struct process *p, pid_t pid);
 /* Moves the deadline that it was started with; INT64_MAX: none any more. One that has passed is not moved back: the
  * shim is killing. A request that does not arrive leaves the earlier one. */
