@@ -103,19 +103,41 @@ def alive(identities):
     return [one for one in identities if one and identity(one[0]) == one]
 
 
+def is_between_programs(pid):
+    """Whether it is in the middle of execve(2), where the kernel tells nothing of its arguments and environment. Neither does it of a
+    zombie and of its own threads, which have no program either."""
+    if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+        return False
+    os.readlink(f"/proc/{pid}/exe")
+    return (fields_of(pid) or {}).get("state") not in (None, "Z", "X")
+
+
+def told_of(pid, name):
+    """cmdline or environ, of the next program where it is between two; empty when it is gone or somebody else's."""
+    def settled():
+        try:
+            text = pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+            return (text,) if text or not is_between_programs(pid) and not pathlib.Path(f"/proc/{pid}/{name}").read_bytes() else None
+        except OSError:
+            return (b"",)
+    return await_true(f"the program of {pid}", settled)[0]
+
+
 def environ_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+    return told_of(pid, "environ").split(b"\0")
 
 
 def arguments_of(pid):
     """Of its command line; none when it is gone."""
+    return told_of(pid, "cmdline").decode(errors="replace").split("\0")[:-1]
+
+
+def name_of(pid):
+    """The name of its program, cut by the kernel to 15 bytes; empty when it is gone."""
     try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
-        return []
+        return ""
 
 
 def children_of(pid):

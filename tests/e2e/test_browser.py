@@ -143,7 +143,7 @@ def test_puppeteer_scrapes_through_the_stable_address(browser):
 
 def test_a_remembered_endpoint_reconnects_after_chrome_was_killed(browser):
     before = browser.version()["webSocketDebuggerUrl"]
-    old = browser.main_pid()
+    old = await_true("a Chrome", browser.main_pid)
     generation = os.readlink(f"/proc/{old}/cwd")
     got = browser.puppeteer("""
         const b = await puppeteer.connect({ browserWSEndpoint: args[0] });
@@ -161,13 +161,13 @@ def test_a_remembered_endpoint_reconnects_after_chrome_was_killed(browser):
         }""", before, str(old))
     assert got == 42
     assert browser.version()["webSocketDebuggerUrl"] == before
-    assert browser.main_pid() not in (None, old)
+    await_true("another Chrome", lambda: browser.main_pid() not in (None, old))
     assert not os.path.exists(generation)
     assert processes_in(generation) == []
 
 
 def test_a_stopped_chrome_is_replaced(browser):
-    old = browser.main_pid()
+    old = await_true("a Chrome", browser.main_pid)
     os.kill(old, signal.SIGSTOP)
     await_true("another Chrome", lambda: browser.main_pid() not in (None, old))
     assert browser.puppeteer("""
@@ -178,7 +178,7 @@ def test_a_stopped_chrome_is_replaced(browser):
 def test_nothing_of_chrome_outlives_a_podvisor_that_is_killed(tmp_path, browser_modules):
     one = Browser(tmp_path, browser_modules)
     await_true("Chrome answers", one.version)
-    assert len(processes_in(str(one.disk))) > 3
+    await_true("the processes of Chrome", lambda: len(processes_in(str(one.disk))) > 3)
     one.process.kill()
     one.process.wait(10)
-    await_true("every process is gone", lambda: not processes_in(str(one.disk)), seconds=5)
+    await_true("every process is gone", lambda: not processes_in(str(one.disk)))

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from supervised import DEADLINE_S, MARK, PODVISOR, ROOT, TREE, await_true, built, fields_of, marked_with, pods, workers
+from supervised import DEADLINE_S, MARK, PODVISOR, ROOT, TREE, arguments_of, await_true, built, environ_of, fields_of, marked_with, pods, workers
 
 pytestmark = built
 
@@ -342,8 +342,8 @@ def test_reloads_in_a_row_end_with_the_last(pods):
 
     def n_of():
         for pid, _ in filter(None, pod.tree_of("one")):
-            if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(TREE.encode()):
-                return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if arguments_of(pid)[:1] == [TREE]:
+                return environ_of(pid)
         return []
     # The kernel shows the environment a moment later than podvisor hears of the exec.
     await_true("the last configuration", lambda: b"N=last" in n_of())

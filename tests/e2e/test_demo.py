@@ -280,8 +280,8 @@ def test_a_browser_that_is_killed_is_replaced_without_a_trace(demo):
 
 def test_a_renderer_that_is_killed_does_not_end_the_browser(demo):
     before = demo.browser()
-    renderers = [pid for pid in children_of(before["pid"]) if "--type=renderer" in command_line(pid)]
-    assert renderers
+    # A child of the zygote has the zygote's name until it takes its own.
+    renderers = await_true("renderers", lambda: [pid for pid in children_of(before["pid"]) if "--type=renderer" in command_line(pid)])
     for pid in renderers:
         os.kill(pid, signal.SIGKILL)
     valuations = demo.count("valuations")

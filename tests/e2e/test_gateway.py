@@ -11,6 +11,7 @@ import time
 
 import peers
 import podvisor as library
+from supervised import arguments_of
 
 BACKEND = str(pathlib.Path(__file__).with_name("gateway_backend.py"))
 PATIENCE_S = 15 * library.SLOWER
@@ -130,12 +131,9 @@ def start(podvisor, drain=None, **gateway):
 
 
 def backend_pid(pod):
-    wanted = BACKEND.encode()
-    for pid in pod.processes():
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if wanted in words[:2]:
-            return pid
-    raise AssertionError("the backend does not run")
+    def found():
+        return next((pid for pid in pod.processes() if BACKEND in arguments_of(pid)[:2]), None)
+    return pod.wait("the backend", found)
 
 
 def position(pod, **fields):

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from podvisor import UnixConnection, cli, exchange
-from supervised import DEADLINE_S, PODVISOR, TREE, await_true, built, fields_of, pods, workers
+from supervised import DEADLINE_S, PODVISOR, TREE, await_true, built, fields_of, name_of, pods, workers
 
 pytestmark = built
 
@@ -385,8 +385,7 @@ def flooded(pod):
 
 
 def written_by(pod, worker):
-    pid = next(pid for pid, _ in filter(None, pod.tree_of(worker))
-               if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "yes")
+    pid = await_true("what writes", lambda: next((pid for pid, _ in filter(None, pod.tree_of(worker)) if name_of(pid) == "yes"), None))
     return int(re.search(r"wchar: (\d+)", pathlib.Path(f"/proc/{pid}/io").read_text())[1])
 
 
@@ -471,8 +470,7 @@ def test_after_a_pause_whole_lines_go_on_and_the_drop_is_told(pods):
 def test_a_stdout_that_takes_nothing_any_more_ends_nobody(pods, kind):
     options = {"preexec_fn": (lambda: os.dup2(os.open("/dev/full", os.O_WRONLY), 1)) if kind == "full disk" else (lambda: os.close(1))}
     pod = pods(workers(one={"command": ["sh", "-c", f"seq 1 1000; exec {TREE} session"]}), options=options)
-    await_true("the worker", lambda: any(pid for pid, _ in filter(None, pod.tree_of("one"))
-                                         if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tree"))
+    await_true("the worker", lambda: any(name_of(pid) == "tree" for pid, _ in filter(None, pod.tree_of("one"))))
     assert pod.stop() == 0
     pod.assert_nothing_left()
 
@@ -480,8 +478,8 @@ def test_a_stdout_that_takes_nothing_any_more_ends_nobody(pods, kind):
 def test_a_reader_that_goes_away_ends_nobody(pods):
     pod = pods(workers(one={"command": ["sh", "-c", "while read x; do echo line; done < own-fifo"]}), follow=False,
                options={"preexec_fn": lambda: os.mkfifo("own-fifo")})
-    await_true("the worker", lambda: len(pod.tree_of("one")) >= 2)
-    shim = pod.shim_of(next(pid for pid, _ in filter(None, pod.tree_of("one")) if fields_of(pid)["parent"] != pod.pid))
+    shim = await_true("the worker", lambda: next((parent for pid, _ in filter(None, pod.tree_of("one"))
+                                                  if (parent := (fields_of(pid) or {}).get("parent")) not in (None, pod.pid)), None))
     pod.process.stdout.close()
     with open(pod.path / "own-fifo", "w") as fifo:  # waits for the worker, whose loop this ends
         fifo.write("\n" * 100)

@@ -296,8 +296,9 @@ def test_a_stop_command_may_ask_the_whole_group(pods):
     """As the book has it in place of stopasgroup: each child ends in its own time, and the shell after them."""
     child = "trap 'sleep 0.3; echo asked; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     script = 'trap : TERM; sh -c "$CHILD" & sh -c "$CHILD" & until wait; do :; done; exit 7'
-    pod = pods(workers(pool={"command": ["sh", "-c", script], "env": {"CHILD": child},
-                             "stop": {"command": ["sh", "-c", "kill -s TERM -- -$MAINPID"]}}))
+    pod = pods({**workers(pool={"command": ["sh", "-c", script], "env": {"CHILD": child},
+                                "stop": {"command": ["sh", "-c", "kill -s TERM -- -$MAINPID"], "timeout": f"{DEADLINE_S}s"}}),
+                "shutdown": {"deadline": f"{2 * DEADLINE_S}s"}})
     pod.log("pool", "^up$", own=False, count=2)
     assert pod.stop() == 0
     assert sorted(pod.output("pool")) == ["asked", "asked", "up", "up"]

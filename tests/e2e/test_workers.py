@@ -1046,7 +1046,7 @@ def test_two_thousand_workers_that_end_at_once_are_all_accounted_for(pods, gate)
     pod = end_many_at_once(pods, gate)
     await_true("no zombie", lambda: not zombies_of(pod.pid))
     assert pod.state("one") == "ready"
-    assert len(pod.marked()) == 2, "one worker and its shim"
+    await_true("one worker and its shim alone", lambda: len(pod.marked()) == 2)
     assert pod.stop() == 0
     pod.assert_nothing_left()
 
