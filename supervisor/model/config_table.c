@@ -587,6 +587,9 @@ static const struct config_key gateway_limits_keys[] = {
 	KEY("headers", NUMBER, config_gateway, max_headers, "100", .min = 8, .max = 128,
 		.text = "Header fields of a message."),
 	KEY("body", SIZE, config_gateway, max_body_bytes, "none", NONE, .min = 1, .text = "Size of a request's body."),
+	KEY("body_rate", SIZE, config_gateway, body_rate, "none", NONE, .min = 1, .max = (int64_t)1 << 30,
+		.text = "The least that a client has to send of a request's body in a second, from its first byte on; "
+			"it may be five seconds behind."),
 	KEY("requests_per_connection", NUMBER, config_gateway, requests_per_connection, "none", NONE, .min = 1,
 		.text = "Then the connection closes."),
 	{0},
@@ -598,7 +601,7 @@ static const struct config_key timeouts_keys[] = {
 	KEY("header", DURATION, config_gateway, header_timeout, "10s", .min = 10,
 		.text = "From a request's first byte to the end of its head."),
 	KEY("idle", DURATION, config_gateway, idle_timeout, "75s", NONE, .min = 10,
-		.text = "Between requests of a connection."),
+		.text = "Between requests of a connection, and between two pieces of a body."),
 	KEY("connect", DURATION, config_gateway, connect_timeout, "1s", .min = 10, .text = "To the worker."),
 	KEY("response", DURATION, config_gateway, response_timeout, "60s", NONE, .min = 10,
 		.text = "From the end of a request to the head of its response."),

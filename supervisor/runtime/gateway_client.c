@@ -75,8 +75,9 @@ static void forget_request(struct gateway_client *c)
 	c->attempts = c->failure = c->status = 0;
 	c->chunked = (struct http1_chunked){0};
 	c->body_left = c->body_bytes = 0;
+	c->pace = (struct pace){0};
 	c->asked = (struct http1_asked){0};
-	c->body_chunked = c->body_refused = c->repeatable = false;
+	c->body_chunked = c->body_began = c->body_refused = c->repeatable = false;
 	c->body_done = true;
 }
 
@@ -314,6 +315,28 @@ static void await_response(struct gateway_client *c)
 	arm(c, config_of(c)->response_timeout);
 }
 
+/* More of the body has to come: soon, and, once it has begun, in a reasonable time altogether. */
+static void await_body(struct gateway_client *c, size_t came)
+{
+	int64_t rate = config_of(c)->body_rate;
+	ms_t now = gateway_now(c->g), idle = config_of(c)->idle_timeout;
+	ms_t until = idle > 0 ? now + idle : CLOCK_NEVER;
+	c->body_began |= came > 0;
+	if (rate && c->body_began)
+		until = clock_earlier(until, pace_due(&c->pace, rate, came, now));
+	deadline_set(c->g->deadlines, &c->deadline, until);
+}
+
+/* The worker is slow now, not the client. */
+static void await_worker(struct gateway_client *c, size_t came)
+{
+	int64_t rate = config_of(c)->body_rate;
+	c->body_began |= came > 0;
+	if (rate)
+		pace_hold(&c->pace, rate, came, gateway_now(c->g));
+	await_response(c);
+}
+
 void gateway_client_connected(struct gateway_client *c)
 {
 	enter(c, GATEWAY_UNDER_WAY);
@@ -328,7 +351,7 @@ void gateway_client_connected(struct gateway_client *c)
 	if (c->body_done)
 		await_response(c);
 	else
-		arm(c, config_of(c)->idle_timeout);
+		await_body(c, 0);
 	proceed(c);
 }
 
@@ -352,7 +375,7 @@ void gateway_client_upstream_lost(struct gateway_client *c, bool again, const ch
 void gateway_client_resume(struct gateway_client *c)
 {
 	if (!c->body_done)
-		arm(c, config_of(c)->idle_timeout);
+		await_body(c, 0);
 	proceed(c);
 }
 
@@ -363,8 +386,11 @@ bool gateway_client_wrote(struct gateway_client *c, ssize_t queued)
 		gateway_client_drop(c);
 		return false;
 	}
-	if (queued > 0 || !c->body_done)
+	bool held = c->upstream && stream_queued(c->upstream->stream) > 0;
+	if (queued > 0 || (!c->body_done && held))
 		arm(c, config_of(c)->idle_timeout);
+	else if (!c->body_done)
+		await_body(c, 0);
 	else if (c->status)
 		arm(c, 0); /* a response may pause for as long as it likes */
 	else
@@ -490,14 +516,14 @@ static void refuse_body(struct gateway_client *c)
 		await_response(c);
 }
 
-static void sent_body(struct gateway_client *c, ssize_t queued)
+static void sent_body(struct gateway_client *c, size_t came, ssize_t queued)
 {
 	if (queued < 0)
 		refuse_body(c);
 	else if (queued > 0)
-		await_response(c); /* the worker is slow now, not the client */
+		await_worker(c, came);
 	else
-		arm(c, config_of(c)->idle_timeout);
+		await_body(c, came);
 }
 
 static size_t take_plain(struct gateway_client *c, char *bytes, size_t n)
@@ -506,7 +532,7 @@ static size_t take_plain(struct gateway_client *c, char *bytes, size_t n)
 	c->body_left -= take;
 	if (c->access)
 		c->access->received += take;
-	sent_body(c, stream_write(c->upstream->stream, &(struct span){bytes, take}, 1));
+	sent_body(c, take, stream_write(c->upstream->stream, &(struct span){bytes, take}, 1));
 	if (c->body_left == 0)
 		end_body(c);
 	return take;
@@ -544,7 +570,7 @@ static size_t take_chunked(struct gateway_client *c, char *bytes, size_t n)
 	if (done)
 		parts[used++] = SPAN(HTTP1_CHUNK_LAST);
 	if (used)
-		sent_body(c, stream_write(c->upstream->stream, parts, used));
+		sent_body(c, payload, stream_write(c->upstream->stream, parts, used));
 	if (done)
 		end_body(c);
 	return (size_t)taken;
@@ -651,9 +677,11 @@ static void on_due(struct deadline *d)
 		refuse(c, 408, "The request did not come in time.");
 	else if (c->phase == GATEWAY_HELD)
 		gateway_client_attach(c);
-	else if (c->status) {
-		count_failed(c, "The client did not read its response in time.");
-		gateway_client_drop(c); /* it does not read its response */
+	else if (c->status) { /* too late to say it */
+		count_failed(c, c->body_done || stream_queued(c->stream)
+					? "The client did not read its response in time."
+					: "The request's body did not come in time.");
+		gateway_client_drop(c);
 	} else if (c->body_done || c->body_refused || stream_queued(c->upstream->stream))
 		gateway_client_answer(c, 504, "The service did not answer in time.");
 	else

@@ -17,6 +17,7 @@
 
 #include "podvisor/base/buf.h"
 #include "podvisor/base/list.h"
+#include "podvisor/base/pace.h"
 #include "podvisor/io/listener.h"
 #include "podvisor/io/stream.h"
 #include "podvisor/model/closing.h"
@@ -139,8 +140,9 @@ struct gateway_client {
 	struct http1_asked asked;
 	struct http1_chunked chunked;
 	uint64_t body_left, body_bytes;
+	struct pace pace; /* of the body, where it has to keep one */
 	bool keep_alive, old; /* old: HTTP/1.0 */
-	bool body_chunked, body_done;
+	bool body_chunked, body_done, body_began;
 	bool repeatable; /* idempotent and without a body */
 	bool body_refused; /* the worker does not take the rest of the body */
 	int status; /* of the final response, once its head is sent */

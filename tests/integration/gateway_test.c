@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gateway_fixture.h"
+#include "podvisor/base/pace.h"
 
 static char text[65536];
 
@@ -245,6 +246,92 @@ static void slow_heads_and_idle_connections_are_ended(void **state)
 	put(backend, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	get_head(client, text, sizeof(text));
 	get_end(client);
+	close(client);
+	close(backend);
+}
+
+/* As much as there is room for on its way. */
+static void put_what_fits(int fd)
+{
+	static char big[65536];
+	struct pollfd p = {fd, POLLOUT, 0};
+	while (poll(&p, 1, 500) == 1)
+		assert_true(send(fd, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+}
+
+static void take_what_is_there(int fd)
+{
+	static char big[65536];
+	struct pollfd p = {fd, POLLIN, 0};
+	while (poll(&p, 1, 500) == 1)
+		assert_true(recv(fd, big, sizeof(big), MSG_DONTWAIT) > 0);
+}
+
+#define LONG_BODY "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"
+
+static void a_body_that_stops_coming_is_a_408(void **state)
+{
+	(void)state;
+	start("\"timeouts\": {\"idle\": \"300ms\"}");
+	static const char *const bodies[] = {
+		"Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\n123"};
+	for (size_t i = 0; i < 2; i++) {
+		char request[256];
+		int client = gateway_client(f);
+		snprintf(request, sizeof(request), "POST / HTTP/1.1\r\nHost: a\r\n%s", bodies[i]);
+		int backend = ask(client, request);
+		get_rest(backend, text, sizeof(text)); /* the worker is given back */
+		get_head(client, text, sizeof(text));
+		expect("HTTP/1.1 408 ");
+		expect("\r\nConnection: close\r\n");
+		close(client);
+		close(backend);
+	}
+}
+
+static void a_body_that_trickles_is_a_408_where_it_has_to_keep_a_pace(void **state)
+{
+	(void)state;
+	start("\"limits\": {\"body_rate\": \"240\"}");
+	int client = gateway_client(f), backend = ask(client, LONG_BODY);
+	struct pollfd p = {client, POLLIN, 0};
+	int64_t until = milliseconds() + PACE_GRACE_MS + GATEWAY_PATIENCE_MS;
+	while (poll(&p, 1, 100) == 0) {
+		assert_true(milliseconds() < until);
+		put(client, "x");
+	}
+	get_head(client, text, sizeof(text));
+	expect("HTTP/1.1 408 ");
+	get_rest(backend, text, sizeof(text));
+	close(client);
+	close(backend);
+}
+
+static void for_a_worker_s_slowness_its_client_does_not_pay(void **state)
+{
+	(void)state;
+	start("\"limits\": {\"body_rate\": \"1Ki\"}");
+	int client = gateway_client(f), backend = ask(client, LONG_BODY);
+	put_what_fits(client);
+	get_nothing(client, PACE_GRACE_MS + 1000);
+	take_what_is_there(backend);
+	put(client, "more");
+	get_nothing(client, 500);
+	put(backend, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	get_head(client, text, sizeof(text));
+	expect("HTTP/1.1 200 OK\r\n");
+	close(client);
+	close(backend);
+}
+
+static void a_worker_that_does_not_take_a_body_is_a_504(void **state)
+{
+	(void)state;
+	start("\"timeouts\": {\"response\": \"1s\"}");
+	int client = gateway_client(f), backend = ask(client, LONG_BODY);
+	put_what_fits(client);
+	get_head(client, text, sizeof(text));
+	expect("HTTP/1.1 504 ");
 	close(client);
 	close(backend);
 }
@@ -899,6 +986,10 @@ int main(void)
 		TEST(a_chunked_body_that_does_not_fit_is_refused_and_the_backend_sees_no_end),
 		TEST(limits_have_their_own_answers),
 		TEST(slow_heads_and_idle_connections_are_ended),
+		TEST(a_body_that_stops_coming_is_a_408),
+		TEST(a_body_that_trickles_is_a_408_where_it_has_to_keep_a_pace),
+		TEST(for_a_worker_s_slowness_its_client_does_not_pay),
+		TEST(a_worker_that_does_not_take_a_body_is_a_504),
 		TEST(one_hundred_continue_is_relayed_end_to_end),
 		TEST(an_early_answer_is_relayed_and_then_the_connection_closes),
 		TEST(chunked_bodies_pass_in_both_directions_whatever_their_cut),

@@ -293,7 +293,8 @@ struct config_gateway {
 	enum forwarded_mode forwarded;
 	enum access_log access_log;
 	char **trusted; /* CIDR networks */
-	int64_t max_connections, header_bytes, max_headers, max_body_bytes, requests_per_connection; /* 0: none */
+	int64_t max_connections, header_bytes, max_headers, max_body_bytes, body_rate,
+		requests_per_connection; /* 0: none */
 	ms_t header_timeout, idle_timeout, connect_timeout, response_timeout, websocket_idle_timeout; /* 0: none */
 	ms_t hold;
 	int64_t hold_requests;
