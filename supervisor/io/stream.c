@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +13,7 @@
 
 #include "podvisor/base/buf.h"
 #include "podvisor/base/list.h"
+#include "podvisor/io/dial.h"
 
 #define FLUSH_MS     10000 /* a peer of a finished stream that takes nothing for so long is given up */
 #define ROUND_EVENTS 128 /* of one round, before other handles of the loop get their turn */
@@ -42,8 +41,7 @@ struct extra {
 	struct buf queue;
 	size_t sent; /* of the queue's front */
 	ms_t linger_ms;
-	struct resolving *resolving;
-	struct addrinfo *addresses, *next; /* of a name; next to be tried */
+	struct dial *dial; /* while it connects to a name */
 };
 
 struct stream {
@@ -56,12 +54,6 @@ struct stream {
 	uint32_t most; /* of one read */
 	uint16_t flags; /* enum flag */
 	int16_t error; /* negative errno of the first failure */
-};
-
-/* Outlives a stream that is closed meanwhile: the resolver's thread cannot be stopped. */
-struct resolving {
-	uv_getaddrinfo_t request;
-	struct stream *stream; /* NULL: nobody waits any more */
 };
 
 struct streams {
@@ -233,12 +225,7 @@ static void drop_extra(struct stream *s)
 	deadline_clear(s->hub->deadlines, &x->deadline);
 	list_remove(&x->node);
 	drop_queue(s);
-	if (x->resolving) {
-		uv_cancel((uv_req_t *)&x->resolving->request);
-		x->resolving->stream = NULL;
-	}
-	if (x->addresses)
-		uv_freeaddrinfo(x->addresses);
+	dial_free(x->dial);
 	free(x);
 	s->extra = NULL;
 }
@@ -588,19 +575,12 @@ static void fail_later(struct stream *s, int error)
 	enlist(s);
 }
 
-static int begin(struct stream *s, const struct sockaddr *at, socklen_t len)
+static int begin(struct stream *s, int fd)
 {
-	int on = 1;
-	s->fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0)
-		return -errno;
-	judge(s->hub, s->fd);
-	if (at->sa_family == AF_UNIX)
-		s->flags |= LOCAL;
-	else
-		setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(s->fd, at, len) < 0 && errno != EINPROGRESS)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	s->fd = fd;
+	judge(s->hub, fd);
 	return watch(s);
 }
 
@@ -608,46 +588,32 @@ static int begin(struct stream *s, const struct sockaddr *at, socklen_t len)
 static int begin_next(struct stream *s, int error)
 {
 	struct extra *x = s->extra;
-	while (error < 0 && x && x->next) {
+	int fd = 0;
+	while (error < 0 && fd >= 0 && x && x->dial) {
 		if (s->fd >= 0)
 			close(s->fd);
 		s->fd = -1;
-		error = begin(s, x->next->ai_addr, x->next->ai_addrlen);
-		x->next = x->next->ai_next;
+		fd = dial_next(x->dial, error);
+		error = begin(s, fd);
 	}
 	return error;
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
+static void on_resolved(void *ctx, int status)
 {
-	struct resolving *r = request->data;
-	struct stream *s = r->stream;
-	free(r);
-	if (!s) {
-		uv_freeaddrinfo(addresses);
-		return;
-	}
-	s->extra->resolving = NULL;
-	s->extra->addresses = s->extra->next = addresses;
-	int rc = status < 0 ? -EHOSTUNREACH : begin_next(s, -EHOSTUNREACH);
+	struct stream *s = ctx;
+	int rc = status < 0 ? status : begin_next(s, -EHOSTUNREACH);
 	if (rc < 0)
 		fail_later(s, rc);
 }
 
-static int resolve(struct stream *s, const struct address *to)
+static int begin_at(struct stream *s, const struct address *to)
 {
-	struct resolving *r = calloc(1, sizeof(*r));
-	if (!r)
-		return -ENOMEM;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	r->stream = s;
-	r->request.data = r;
-	int rc = uv_getaddrinfo(s->hub->poll.loop, &r->request, on_resolved, to->host, to->port, &hints);
-	if (rc < 0)
-		free(r);
-	else
-		s->extra->resolving = r;
-	return rc;
+	if (!to->known)
+		return dial_resolve(&s->extra->dial, s->hub->poll.loop, to->host, to->port, on_resolved, s);
+	if (to->at.ss_family == AF_UNIX)
+		s->flags |= LOCAL;
+	return begin(s, dial_open((const struct sockaddr *)&to->at, to->len));
 }
 
 struct stream *stream_connect(
@@ -659,7 +625,7 @@ struct stream *stream_connect(
 		return NULL;
 	}
 	s->flags = CONNECTING;
-	int rc = to->known ? begin(s, (const struct sockaddr *)&to->at, to->len) : resolve(s, to);
+	int rc = begin_at(s, to);
 	if (rc < 0)
 		fail_later(s, rc);
 	s->extra->deadline.due = on_connect_timeout;
