@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include "podvisor/base/list.h"
-#include "podvisor/base/plain.h"
-#include "podvisor/base/utf8.h"
 #include "podvisor/runtime/intake.h"
 #include "podvisor/runtime/origins.h"
 #include "podvisor/runtime/outlet.h"
@@ -21,9 +19,6 @@ enum {
 	LINE_MAX_DEFAULT = 16 << 10,
 	FINISH_MS = 1000,
 	TELL_MS = 1000, /* between two lines that tell of one worker's dropped ones */
-	ANSWER_BYTES = 512 << 10, /* of messages in one answer to logs_recent */
-	RENDERED_MAX = 16 << 20,
-	LAST_WORDS = 20,
 };
 
 /* The read end of one stream of one run. */
@@ -61,16 +56,6 @@ struct logs {
 	char read[OUTLET_READ_MAX];
 };
 
-static const char *const level_names[] = {
-	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-static const char *const stream_names[] = {[LOGS_STDOUT] = "stdout",
-	[LOGS_STDERR] = "stderr",
-	[LOGS_STOP_STDOUT] = "stdout",
-	[LOGS_STOP_STDERR] = "stderr",
-	[LOGS_STREAMS] = NULL};
-static const char *const command_names[] = {
-	[LOGS_STOP_STDOUT] = "stop", [LOGS_STOP_STDERR] = "stop", [LOGS_STREAMS] = NULL};
-
 /* ---- podvisor's own lines ---- */
 
 static void tell_lost(struct logs *l, uint64_t lost)
@@ -100,11 +85,6 @@ static bool put(
 	return good;
 }
 
-static const char *field_of(enum thing thing)
-{
-	return thing == THING_POD ? "pod" : thing_name(thing);
-}
-
 /* With what the worker or browser has written; of what else there is, with podvisor's own, under its name. */
 static void remember(struct logs *l, struct origin *about, const struct word *word)
 {
@@ -123,7 +103,7 @@ static void remember(struct logs *l, struct origin *about, const struct word *wo
 static void utter(struct logs *l, struct origin *about, const struct word *word)
 {
 	const struct logline line = {
-		.level = level_names[word->level], .name = word->subject, .field = field_of(word->thing)};
+		.level = logs_show_level(word->level), .name = word->subject, .field = logs_show_thing(word->thing)};
 	struct logline_head head;
 	if (logline_head_init(&head, &line) < 0)
 		return;
@@ -168,7 +148,7 @@ void logs_say(struct logs *l, enum log_level level, enum thing thing, const char
 
 void logs_record(struct logs *l, enum log_level level, enum thing thing, struct span object)
 {
-	const struct logline line = {.level = level_names[level], .name = "", .field = field_of(thing)};
+	const struct logline line = {.level = logs_show_level(level), .name = "", .field = logs_show_thing(thing)};
 	struct logline_head head;
 	if (logline_head_init(&head, &line) < 0)
 		return;
@@ -217,8 +197,8 @@ static struct logline meta_of(const struct source *s)
 	return (struct logline){.level = "info",
 		.name = s->origin->name,
 		.field = "worker",
-		.stream = stream_names[s->stream],
-		.command = command_names[s->stream]};
+		.stream = logs_show_stream(s->stream),
+		.command = logs_show_command(s->stream)};
 }
 
 /* NULL: out of memory. */
@@ -248,7 +228,7 @@ static void take_message(void *ctx, struct span text, int64_t wall_ms, bool part
 	struct source *s = ctx;
 	struct logs *l = s->logs;
 	s->lines++;
-	if (command_names[s->stream])
+	if (logs_show_command(s->stream))
 		note_said(s->origin, text);
 	if (!rate_take(&s->origin->rate, s->split.now)) {
 		drop(s);
@@ -517,7 +497,7 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 		return rc;
 	}
 	rate_set(&o->rate, config ? config->rate : 0, loop_now());
-	if (command_names[stream])
+	if (logs_show_command(stream))
 		o->command_said[0] = '\0';
 	o->sources++;
 	s->fd = ends[0];
@@ -576,7 +556,7 @@ const char *logs_command_said(struct logs *l, const char *name, uint64_t run)
 {
 	LIST_EACH (at, &l->sources) {
 		struct source *s = LIST_ENTRY(at, struct source, node);
-		if (s->run == run && command_names[s->stream])
+		if (s->run == run && logs_show_command(s->stream))
 			take_now(s);
 	}
 	const struct origin *o = origins_find(&l->origins, name);
@@ -679,125 +659,13 @@ void logs_free(struct logs *l)
 
 /* ---- showing ---- */
 
-struct asked {
-	const struct logs *logs;
-	const char *const *names;
-	bool written; /* only what they have written */
-};
-
-static bool is_wanted(void *ctx, const struct recent_ring *ring)
-{
-	const struct asked *asked = ctx;
-	if (asked->written && !origin_wrote(ring))
-		return false;
-	for (const char *const *name = asked->names; *name; name++)
-		if (origins_means(&asked->logs->origins, ring, *name))
-			return true;
-	return !asked->names[0];
-}
-
-static int find_recent(const struct logs *l, const struct logs_query *q, bool written, struct recent_list *out)
-{
-	struct asked asked = {l, q->names, written};
-	const struct recent_query query = {
-		.wanted = is_wanted, .ctx = &asked, .after = q->after, .max = q->lines, .max_bytes = ANSWER_BYTES};
-	return recent_list(&l->origins.recent, &query, out);
-}
-
-/* The text as it was logged, in out. */
-static struct span as_logged(
-	const struct logs *l, const struct recent_message *m, const struct logs_line *line, struct buf *out)
-{
-	const struct logline meta = {.level = line->level,
-		.name = line->name,
-		.field = line->thing,
-		.stream = line->stream,
-		.command = line->command,
-		.partial = m->meta.partial};
-	struct logline_head head;
-	buf_clear(out);
-	if (logline_head_init(&head, &meta) < 0)
-		return m->text;
-	int rc = outlet_render(&l->outlet, out, &head, m->meta.wall_ms, m->text, (enum worker_log_format)m->meta.form);
-	logline_head_fini(&head);
-	return rc < 0 ? m->text : (struct span){out->data, out->len - 1};
-}
-
-static void show(const struct logs *l, const struct recent_message *m, bool plain, struct buf *rendered,
-	void (*each)(void *ctx, const struct logs_line *line), void *ctx)
-{
-	char subject[64] = "";
-	if (m->subject.len && m->subject.len < sizeof(subject))
-		memcpy(subject, m->subject.at, m->subject.len);
-	struct logs_line line = {.wall_ms = m->meta.wall_ms,
-		.thing = field_of((enum thing)m->meta.field),
-		.name = subject[0] ? subject : m->ring->name,
-		.level = level_names[m->meta.level],
-		.stream = stream_names[m->meta.stream],
-		.command = command_names[m->meta.stream],
-		.text = m->text};
-	if (!plain)
-		line.text = as_logged(l, m, &line, rendered);
-	each(ctx, &line);
-}
-
 int logs_recent(const struct logs *l, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
 	void *ctx, struct logs_answer *out)
 {
-	struct recent_list list;
-	struct buf rendered;
-	int rc = find_recent(l, q, false, &list);
-	if (rc < 0)
-		return rc;
-	buf_init(&rendered, RENDERED_MAX);
-	for (size_t i = 0; i < list.n; i++)
-		show(l, &list.messages[i], q->plain, &rendered, each, ctx);
-	buf_fini(&rendered);
-	*out = (struct logs_answer){.next = list.next, .missed = list.missed, .more = list.more};
-	recent_list_fini(&list);
-	return 0;
-}
-
-static size_t cut_line(struct span text, size_t max_bytes, struct span *line)
-{
-	const char *newline = memrchr(text.at, '\n', text.len - 1);
-	line->at = newline ? newline + 1 : text.at;
-	line->len = utf8_cut(line->at, max_bytes);
-	return line->len;
-}
-
-/* The last of text's whole lines that fit; of a single line that does not, its beginning. */
-static void put_last_lines(struct buf *out, struct span text, size_t max_bytes)
-{
-	struct span line = text;
-	if (text.len > max_bytes) {
-		size_t from = text.len - max_bytes;
-		const char *newline = from < text.len ? memchr(text.at + from - 1, '\n', max_bytes) : NULL;
-		line.at = newline ? newline + 1 : text.at + text.len;
-		line.len = (size_t)(text.at + text.len - line.at);
-	}
-	if (line.len)
-		buf_put(out, line.at, line.len);
-	else if (max_bytes > 1 && cut_line(text, max_bytes - 1, &line)) {
-		buf_put(out, line.at, line.len);
-		buf_putc(out, '\n');
-	}
+	return logs_show_recent(&l->origins, &l->outlet, q, each, ctx, out);
 }
 
 void logs_last_words(const struct logs *l, const char *name, size_t max_bytes, struct buf *out)
 {
-	const struct logs_query q = {.names = (const char *const[]){name, NULL}, .lines = LAST_WORDS};
-	struct recent_list list;
-	struct buf text;
-	if (find_recent(l, &q, true, &list) < 0)
-		return;
-	buf_init(&text, RENDERED_MAX);
-	for (size_t i = 0; i < list.n; i++) {
-		plain_put(&text, list.messages[i].text);
-		buf_putc(&text, '\n');
-	}
-	if (text.len)
-		put_last_lines(out, (struct span){text.data, text.len}, max_bytes);
-	buf_fini(&text);
-	recent_list_fini(&list);
+	logs_show_last_words(&l->origins, name, max_bytes, out);
 }

@@ -12,10 +12,7 @@
 #include "podvisor/base/err.h"
 #include "podvisor/model/config.h"
 #include "podvisor/runtime/context.h"
-#include "podvisor/runtime/recent.h"
-
-/* Those of a worker, and those of its stop command. */
-enum logs_stream { LOGS_STDOUT, LOGS_STDERR, LOGS_STOP_STDOUT, LOGS_STOP_STDERR, LOGS_STREAMS };
+#include "podvisor/runtime/logs_show.h"
 
 struct logs;
 
@@ -56,32 +53,10 @@ void logs_ended(struct logs *l, uint64_t run);
  * there is none. Valid until the next call of logs. */
 const char *logs_command_said(struct logs *l, const char *name, uint64_t run);
 
-/* Which of the remembered lines. */
-struct logs_query {
-	const char *const *names; /* workers, instances, browsers; NULL-terminated; none: everybody, podvisor too */
-	const struct recent_cursor *after; /* NULL: the newest */
-	size_t lines;
-	bool plain; /* what was written, not what was logged */
-};
-
-struct logs_line {
-	int64_t wall_ms;
-	const char *thing, *name; /* "worker", "api.0"; podvisor's own: whom it is about, or "pod" and "" */
-	const char *level, *stream; /* stream NULL: podvisor's own */
-	const char *command; /* "stop": its stop command has written it; NULL: itself */
-	struct span text; /* as logged, which may be several lines; without the last newline */
-};
-
-struct logs_answer {
-	struct recent_cursor next;
-	uint64_t missed;
-	bool more;
-};
-
-/* Hands them to each, oldest first. 0 or -ENOMEM. */
+/* As logs_show_recent. */
 int logs_recent(const struct logs *l, const struct logs_query *q, void (*each)(void *ctx, const struct logs_line *line),
 	void *ctx, struct logs_answer *out) MUST_CHECK;
-/* The last lines of a worker as plain text (base/plain.h), in at most max_bytes, for the termination log. */
+/* As logs_show_last_words. */
 void logs_last_words(const struct logs *l, const char *name, size_t max_bytes, struct buf *out);
 
 #endif
