@@ -511,10 +511,10 @@ int logs_open(struct logs *l, const char *name, uint32_t slot, uint64_t run, enu
 	return ends[1];
 }
 
-static size_t lies_in(int fd)
+static size_t held_by_pipe(const struct source *s)
 {
-	int bytes = 0;
-	return ioctl(fd, FIONREAD, &bytes) < 0 ? 0 : (size_t)bytes;
+	int held = 0;
+	return ioctl(s->fd, FIONREAD, &held) < 0 ? 0 : (size_t)held;
 }
 
 /* What its pipe holds now is all that it has left, whatever a stranger may write yet. */
@@ -522,7 +522,7 @@ static void end_source(struct source *s)
 {
 	s->ended = true;
 	s->origin->ending++;
-	s->left = lies_in(s->fd);
+	s->left = held_by_pipe(s);
 }
 
 void logs_ended(struct logs *l, uint64_t run)
@@ -538,26 +538,27 @@ void logs_ended(struct logs *l, uint64_t run)
 	hold_if_full(l);
 }
 
-/* What lies in its pipe now and has room, whatever share of the turn is left: a sentence waits for it. */
-static void take_now(struct source *s)
+/* The command has ended and its last line is wanted now, whoever has had this turn: a pipe's fill, and no more. */
+static void hear_out(struct source *s)
 {
-	struct outlet *o = &s->logs->outlet;
-	if (!s->ended)
-		s->left = lies_in(s->fd);
-	while (s->left && !o->held && outlet_has_room(o)) {
-		size_t size = outlet_read_size(o);
+	const struct outlet *outlet = &s->logs->outlet;
+	size_t size;
+	s->left = held_by_pipe(s);
+	while (s->left && !s->over && outlet_has_room(outlet) && (size = outlet_read_size(outlet)) > 0)
 		if (!take_once(s, size < s->left ? size : s->left))
-			break;
-	}
-	serve(s);
+			s->left = 0;
+	logline_split_settle(&s->split);
 }
 
 const char *logs_command_said(struct logs *l, const char *name, uint64_t run)
 {
 	LIST_EACH (at, &l->sources) {
 		struct source *s = LIST_ENTRY(at, struct source, node);
-		if (s->run == run && logs_show_command(s->stream))
-			take_now(s);
+		if (s->run != run || !logs_show_command(s->stream))
+			continue;
+		if (!s->ended && !l->outlet.held)
+			hear_out(s);
+		serve(s);
 	}
 	const struct origin *o = origins_find(&l->origins, name);
 	return o ? o->command_said : "";

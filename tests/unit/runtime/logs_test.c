@@ -306,6 +306,38 @@ static void what_a_stop_command_writes_is_the_worker_s_and_marked(void **state)
 	finish(&b);
 }
 
+static void what_a_stop_command_said_last_is_known_whoever_has_had_the_turn(void **state)
+{
+	struct bench b;
+	(void)state;
+	begin(&b, ONE("'format': 'passthrough'"));
+	int err = open_stream(&b, "api", LOGS_STOP_STDERR, 1);
+	for (int i = 0; i < INTAKE_ONE_LINES; i++)
+		say(err, "x\n");
+	say(err, "last\n");
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "last");
+	/* A stranger that writes on and on does not keep it. */
+	for (int i = 0; i < INTAKE_ALL_LINES; i++)
+		say(err, "y\n");
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "y");
+	close(err);
+	await_lines(&b, INTAKE_ONE_LINES + 1 + INTAKE_ALL_LINES);
+	finish(&b);
+}
+
+static void the_last_message_of_a_stop_command_waits_for_nothing_more(void **state)
+{
+	struct bench b;
+	(void)state;
+	begin(&b, ONE("'multiline': '^ '"));
+	int err = open_stream(&b, "api", LOGS_STOP_STDERR, 1);
+	say(err, "oh no\n  at x\n");
+	assert_string_equal(logs_command_said(b.logs, "api", 1), "  at x");
+	close(err);
+	await_lines(&b, 1);
+	finish(&b);
+}
+
 static void a_line_of_exactly_max_line_is_one(void **state)
 {
 	struct bench b;
@@ -1252,6 +1284,8 @@ int main(void)
 		cmocka_unit_test(any_bytes_become_one_line_of_valid_json),
 		cmocka_unit_test(what_passes_through_is_not_touched),
 		cmocka_unit_test(what_a_stop_command_writes_is_the_worker_s_and_marked),
+		cmocka_unit_test(what_a_stop_command_said_last_is_known_whoever_has_had_the_turn),
+		cmocka_unit_test(the_last_message_of_a_stop_command_waits_for_nothing_more),
 		cmocka_unit_test(a_line_of_exactly_max_line_is_one),
 		cmocka_unit_test(the_end_of_the_stream_ends_the_last_line),
 		cmocka_unit_test(what_continues_a_line_waits_no_longer_than_a_moment),
