@@ -1,4 +1,5 @@
-"""Fixtures of the end-to-end tests; podvisor.py says what they give."""
+"""Fixtures of the end-to-end tests; podvisor.py says what they give. And the deadline of each of them."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -9,6 +10,40 @@ import pytest
 
 import npm
 import podvisor as library
+
+LIMIT_S = 300 * library.SLOWER
+
+
+@contextlib.contextmanager
+def limit(phase):
+    """What hangs in spite of its own deadlines fails by name, and the others still have their turn."""
+    def over(*_):
+        pytest.fail(f"the {phase} of this test was still running after {LIMIT_S:g} s")
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup():
+    with limit("setup"):
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call():
+    with limit("call"):
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown():
+    with limit("teardown"):
+        yield
 
 
 @pytest.fixture

@@ -28,10 +28,18 @@ import subprocess
 import time
 import uuid
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("PODVISOR", str(ROOT / "build" / "podvisor"))
 SLOWER = float(os.environ.get("PODVISOR_SLOWER", "1"))
+UNDER_VALGRIND = os.environ.get("PODVISOR_WATCH") == "valgrind"
 PAUSE_S = 0.02  # another process's state can only be asked for again
+
+
+def not_under_valgrind(why):
+    """A mark for what is left out there, with the reason: valgrind itself is in the way, or what it would tell is not about podvisor."""
+    return pytest.mark.skipif(UNDER_VALGRIND, reason=f"left out under valgrind: {why}")
 
 
 _given_ports = set()

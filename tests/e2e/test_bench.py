@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 
+from podvisor import not_under_valgrind
 from supervised import MARK, ROOT, SLOWER, built, marked_with
 
 pytestmark = built
@@ -14,6 +15,7 @@ FIGURES = {"start-1", "start-10", "memory-1", "rss-before", "idle", "idle-checks
            "drain-told", "drain-backend", "drain-frame", "drain-peak", "drain-lost"}
 
 
+@not_under_valgrind("what it measures would be valgrind")
 def test_every_row_is_measured_and_nothing_stays(tmp_path):
     mark = f"bench-{os.getpid()}"
     done = subprocess.run([RUN, "--quick", "--rounds", "1", "--peers", "floor", "--json", str(tmp_path / "figures")],

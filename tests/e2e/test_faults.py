@@ -14,11 +14,12 @@ import time
 
 import pytest
 
-from podvisor import exchange, free_port
+from podvisor import exchange, free_port, not_under_valgrind
 from supervised import DEADLINE_S, FIXTURES, TREE, await_true, built, pods, root_only, workers
 
 pytestmark = built
 ALL = os.environ.get("FAULTS_ALL") == "1"
+preloads = not_under_valgrind("what is preloaded would fail valgrind's own calls; AddressSanitizer watches over these")
 
 # What fails, how, whose calls, and whether its sentence has to be told even where podvisor goes on. "any": those of the
 # libraries too. libuv aborts, and libwebsockets crashes, when what they begin with cannot be had; podvisor tries it out
@@ -226,6 +227,7 @@ def sample(calls):
     return chosen
 
 
+@preloads
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_life_goes_on_or_ends_with_a_reason_whatever_call_fails(pods, backend, function):
     sound = Life(pods, backend, function, 0)
@@ -244,6 +246,7 @@ def test_a_life_goes_on_or_ends_with_a_reason_whatever_call_fails(pods, backend,
 
 # ---- a worker that cannot be started for want of something ----
 
+@preloads
 @pytest.mark.parametrize("function, nth", [("posix_spawn", 1), ("socketpair", 1), ("pipe2", 2)])  # the first pipe is a trial
 def test_a_start_that_fails_is_told_in_status_and_log_and_comes_again(pods, function, nth):
     why = os.strerror(FUNCTIONS[function][0])

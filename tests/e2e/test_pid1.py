@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from podvisor import not_under_valgrind
 from supervised import (DEADLINE_S, GATE, MANY, MARK, PODVISOR, TELL, TREE, UNSHARE, alive, assert_early_stops_are_obeyed, await_true,
                         built, children_of, end_many_at_once, fields_of, gate, has_signal, namespaces_missing, pids, pods, workers,
                         zombies_of)
@@ -48,6 +49,7 @@ def test_it_is_pid_1(init):
     assert pod.stop() == 0
 
 
+@not_under_valgrind("the masks that /proc shows are its own")
 def test_a_stop_signal_at_any_early_moment_is_obeyed(init):
     assert_early_stops_are_obeyed(init)
 
@@ -142,6 +144,7 @@ def test_a_message_from_outside_the_namespace_is_refused(init):
     assert pod.stop() == 0
 
 
+@not_under_valgrind("the masks that /proc shows are its own")
 def test_a_stop_signal_while_the_configuration_is_still_awaited_is_obeyed(pods):
     read, write = os.pipe()
     wrap = (*UNSHARE, "sh", "-c", f'exec "$0" run -c /dev/fd/{read}')  # the arguments that follow are left out

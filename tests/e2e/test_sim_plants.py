@@ -9,6 +9,9 @@ import subprocess
 
 import pytest
 
+from podvisor import not_under_valgrind
+
+pytestmark = not_under_valgrind("it runs the simulation, as valgrind-sim does, and not podvisor")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = "1000000"  # by then each of them has been found; most are within the first thousand
 ROOMS = ["supervisor/base", "supervisor/wire", "supervisor/model", "tests/sim"]

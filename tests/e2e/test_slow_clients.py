@@ -338,6 +338,7 @@ def test_more_clients_than_descriptors_leave_some_for_those_inside_and_for_worke
     print(f"\n500 clients for 400 descriptors: {held} were in use while a worker was restarted")
 
 
+@library.not_under_valgrind("it keeps the limit of descriptors at what it was at the start")
 def test_the_gateway_takes_what_the_hard_limit_allows_and_workers_keep_the_soft_one(podvisor, backend):
     show = {"kind": "task", "command": ["/bin/sh", "-c", "echo limits $(ulimit -Sn) $(ulimit -Hn)"]}
     gateway = Gateway(podvisor, backend, workers={"show": show}, wrapper=("prlimit", "--nofile=200:2000"))

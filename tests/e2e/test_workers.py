@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from podvisor import exchange
+from podvisor import exchange, not_under_valgrind
 from supervised import (DEADLINE_S, FIXTURES, GATE, MANY, PODVISOR, TELL, TREE, alive, arguments_of, assert_early_stops_are_obeyed,
                         await_true, built, end_many_at_once, fields_of, gate, has_signal, own_mounts, pods, root_only, workers,
                         zombies_of)
@@ -318,6 +318,7 @@ def test_a_sender_that_is_gone_is_judged_by_its_user(pods):
     assert pod.stop() == 0
 
 
+@not_under_valgrind("the masks that /proc shows are its own")
 def test_a_stop_signal_at_any_early_moment_is_obeyed(pods):
     assert_early_stops_are_obeyed(pods)
 
@@ -1076,6 +1077,7 @@ def test_two_thousand_orphans_of_podvisor_s_own_are_reaped_while_workers_run(pod
 
 # ---- how a worker is born ----
 
+@not_under_valgrind("the masks that /proc shows are its own")
 def test_no_thread_of_podvisor_s_takes_a_signal_from_its_loop(pods):
     """A thread with SIGCHLD unblocked would take it away from where it is read, and an exit would be lost."""
     pod = pods(workers(one=[TREE]))
