@@ -18,7 +18,8 @@ STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 # A write of its own may cause SIGPIPE.
 FORWARDED = sorted(set(range(1, 32)) - FAULTS - STOPPING - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE})
 REAL_TIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
-VALGRINDS_OWN = {signal.SIGRTMAX} if UNDER_VALGRIND else set()  # a process under it never gets this one
+# Valgrind wakes its threads by this one: sent from outside, it makes epoll_wait return events that nobody has written.
+VALGRINDS_OWN = {signal.SIGRTMAX} if UNDER_VALGRIND else set()
 # By these a process ends that has no handler for them.
 DEADLY = sorted(set(range(1, 32)) - STOPPING - {signal.SIGSTOP, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH})
 

@@ -19,7 +19,7 @@ from supervised import DEADLINE_S, FIXTURES, TREE, await_true, built, pods, root
 
 pytestmark = built
 ALL = os.environ.get("FAULTS_ALL") == "1"
-preloads = not_under_valgrind("what is preloaded would fail valgrind's own calls; AddressSanitizer watches over these")
+preloads = not_under_valgrind("its launcher takes what is preloaded for itself; AddressSanitizer watches over these")
 
 # What fails, how, whose calls, and whether its sentence has to be told even where podvisor goes on. "any": those of the
 # libraries too. libuv aborts, and libwebsockets crashes, when what they begin with cannot be had; podvisor tries it out
