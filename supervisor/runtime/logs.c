@@ -548,6 +548,7 @@ static void hear_out(struct source *s)
 		if (!take_once(s, size < s->left ? size : s->left))
 			s->left = 0;
 	logline_split_settle(&s->split);
+	count(s);
 }
 
 const char *logs_command_said(struct logs *l, const char *name, uint64_t run)
