@@ -84,10 +84,11 @@ struct http_transfer {
 	struct curl_slist *headers;
 	char **lines; /* owned: headers that wait for the library */
 	size_t n_lines;
-	char *url;
+	char *method, *url, *body, *ca_file; /* owned; but for the URL, NULL when there is none */
 	ms_t timeout;
 	int64_t body_bytes, max_body_bytes;
-	bool verify_tls, body_cut;
+	bool verify_tls, keep, body_cut;
+	void (*received)(void *ctx, const char *bytes, size_t n);
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -109,7 +110,10 @@ static void transfer_free(struct http_transfer *t)
 	for (size_t i = 0; i < t->n_lines; i++)
 		free(t->lines[i]);
 	free(t->lines);
+	free(t->method);
 	free(t->url);
+	free(t->body);
+	free(t->ca_file);
 	free(t);
 }
 
@@ -240,12 +244,13 @@ static int set_timer(CURLM *multi, long timeout_ms, void *ctx)
 	return 0;
 }
 
-static size_t discard(char *bytes, size_t size, size_t n, void *ctx)
+static size_t take_body(char *bytes, size_t size, size_t n, void *ctx)
 {
-	(void)bytes;
 	struct http_transfer *t = ctx;
 	t->body_bytes += (int64_t)(size * n);
 	t->body_cut = t->body_bytes > t->max_body_bytes;
+	if (t->received && !t->body_cut)
+		t->received(t->ctx, bytes, size * n);
 	return t->body_cut ? 0 : size * n;
 }
 
@@ -262,6 +267,25 @@ static bool set_headers(struct http_transfer *t)
 	return curl.easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK;
 }
 
+/* What it sends, and as what. */
+static bool set_body(struct http_transfer *t)
+{
+	CURL *e = t->easy;
+	if (t->body && (curl.easy_setopt(e, CURLOPT_POSTFIELDS, t->body) ||
+			       curl.easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)strlen(t->body))))
+		return false;
+	return !t->method || curl.easy_setopt(e, CURLOPT_CUSTOMREQUEST, t->method) == CURLE_OK;
+}
+
+static void set_trust(struct http_transfer *t)
+{
+	CURL *e = t->easy;
+	curl.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->verify_tls ? 1L : 0L);
+	curl.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->verify_tls ? 2L : 0L);
+	if (t->ca_file)
+		curl.easy_setopt(e, CURLOPT_CAINFO, t->ca_file);
+}
+
 static void set_options(struct http_transfer *t)
 {
 	CURL *e = t->easy;
@@ -271,17 +295,16 @@ static void set_options(struct http_transfer *t)
 	curl.easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	curl.easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl.easy_setopt(e, CURLOPT_PROXY, "");
-	curl.easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
-	curl.easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+	curl.easy_setopt(e, CURLOPT_FRESH_CONNECT, t->keep ? 0L : 1L);
+	curl.easy_setopt(e, CURLOPT_FORBID_REUSE, t->keep ? 0L : 1L);
 	curl.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl.easy_setopt(e, CURLOPT_USERAGENT, "podvisor");
 	curl.easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl.easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)t->timeout);
 	curl.easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L);
-	curl.easy_setopt(e, CURLOPT_WRITEFUNCTION, discard);
+	curl.easy_setopt(e, CURLOPT_WRITEFUNCTION, take_body);
 	curl.easy_setopt(e, CURLOPT_WRITEDATA, t);
-	curl.easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->verify_tls ? 1L : 0L);
-	curl.easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->verify_tls ? 2L : 0L);
+	set_trust(t);
 }
 
 static int start(struct http_transfer *t)
@@ -290,7 +313,7 @@ static int start(struct http_transfer *t)
 	if (!t->easy)
 		return -ENOMEM;
 	set_options(t);
-	if (curl.easy_setopt(t->easy, CURLOPT_URL, t->url) || !set_headers(t))
+	if (curl.easy_setopt(t->easy, CURLOPT_URL, t->url) || !set_headers(t) || !set_body(t))
 		return -ENOMEM;
 	return curl.multi_add_handle(t->client->multi, t->easy) ? -ENOMEM : 0;
 }
@@ -415,7 +438,20 @@ static int begin(struct http_client *c, struct http_transfer *t)
 	return rc;
 }
 
-int http_client_get(struct http_client *c, const struct http_request *request,
+/* False: out of memory. Nothing is copied as nothing. */
+static bool copy_text(char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return *out || !text;
+}
+
+static bool copy_texts(struct http_transfer *t, const struct http_request *request)
+{
+	return copy_text(&t->url, request->url) && copy_text(&t->method, request->method) &&
+	       copy_text(&t->body, request->body) && copy_text(&t->ca_file, request->ca_file);
+}
+
+int http_client_send(struct http_client *c, const struct http_request *request,
 	void (*done)(void *ctx, const struct http_answer *answer), void *ctx, struct http_transfer **out,
 	struct err *err)
 {
@@ -428,9 +464,10 @@ int http_client_get(struct http_client *c, const struct http_request *request,
 		.timeout = request->timeout,
 		.max_body_bytes = request->max_body_bytes,
 		.verify_tls = request->verify_tls,
-		.url = strdup(request->url)};
+		.keep = request->keep,
+		.received = request->received};
 	list_append(&c->transfers, &t->node);
-	int rc = t->url ? copy_headers(t, request) : -ENOMEM;
+	int rc = copy_texts(t, request) ? copy_headers(t, request) : -ENOMEM;
 	if (rc == 0)
 		rc = begin(c, t);
 	if (rc < 0) {

@@ -164,7 +164,7 @@ static int start_http(struct attempt *a, const struct config_check *check, struc
 		.headers = headers,
 		.n_headers = check->n_headers,
 		.max_body_bytes = BODY_MAX_BYTES};
-	rc = http_client_get(c->http, &request, on_http, a, &a->http, err);
+	rc = http_client_send(c->http, &request, on_http, a, &a->http, err);
 	free(headers);
 	return rc;
 }
