@@ -556,8 +556,8 @@ static void put_lease_token(struct scrape *c)
 {
 	const struct lease_entry *e = c->lease;
 	if (e->lease.token)
-		openmetrics_count(
-			&c->m, lease_book_token(e->lease.timeline, e->lease.token), LABELS({"lease", e->name}));
+		openmetrics_count(&c->m, lease_book_token(&c->s->world->leases, e->lease.timeline, e->lease.token),
+			LABELS({"lease", e->name}));
 }
 
 static void put_lease_deadline(struct scrape *c)

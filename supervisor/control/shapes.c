@@ -396,7 +396,8 @@ static json_t *shape_lease(const struct snapshot *s, const struct lease_entry *e
 	return json_pack("{s:o,s:s,s:s,s:o,s:o,s:b,s:o, s:o,s:o,s:I,s:I,s:o,s:o}", "name", answer_string(e->name),
 		"state", lease_state_name(l->state), "reason", l->reason, "since", point(s, l->since), "since_seconds",
 		seconds(s->now - l->since), "held", held, "holder", text_or_null(holder[0] ? holder : NULL), "token",
-		held ? json_integer((json_int_t)lease_book_token(l->timeline, l->token)) : json_null(),
+		held ? json_integer((json_int_t)lease_book_token(&s->world->leases, l->timeline, l->token))
+		     : json_null(),
 		"deadline_seconds", held && deadline != CLOCK_NEVER ? seconds(deadline - s->now) : json_null(),
 		"renewals", (json_int_t)l->renewals[0], "renewals_failed", (json_int_t)l->renewals[1], "transitions",
 		counts(l->moves, LEASE_BORN + 1, LEASE_REASON_COUNT, lease_reason_of), "trouble",

@@ -27,8 +27,7 @@ static const struct config_word words_mount[] = {{.word = "expect"}, {.word = "c
 static const struct config_word words_guard[] = {{.word = "off"}, {.word = "on"}, {0}};
 static const struct config_word words_require[] = {{.word = "read-write"}, {.word = "any"}, {0}};
 static const struct config_word words_readiness[] = {{.word = "degrade"}, {.word = "strict"}, {.word = "ignore"}, {0}};
-static const struct config_word words_lease_backend[] = {
-	{.word = "postgres"}, {.word = "kubernetes", .planned = true}, {0}};
+static const struct config_word words_lease_backend[] = {{.word = "postgres"}, {.word = "kubernetes"}, {0}};
 static const struct config_word words_prefer[] = {{.word = "newest"}, {.word = "any"}, {0}};
 static const struct config_word words_kind[] = {{.word = "service"}, {.word = "task"}, {.word = "job"}, {0}};
 static const struct config_word words_overlap[] = {{.word = "skip"}, {.word = "queue"}, {.word = "replace"}, {0}};
@@ -177,7 +176,12 @@ static const struct config_key leases_keys[] = {
 	KEY("postgres", STRING, config_leases, postgres, NULL, A_THING(THING_POSTGRES),
 		.fallback_text = "required by the backend `postgres`", .text = "Which entry of `postgres` holds them."),
 	KEY("schema", STRING, config_leases, schema, "podvisor", .syntax = CONFIG_IDENTIFIER,
-		.text = "Schema of podvisor's tables."),
+		.text = "Schema of podvisor's tables; names of Lease objects begin with it."),
+	KEY("namespace", STRING, config_leases, namespace, NULL, .syntax = CONFIG_DNS_LABEL,
+		.fallback_text = "the pod's own", .text = "Kubernetes: namespace of the Lease objects."),
+	KEY("service_account", STRING, config_leases, service_account, NULL, .syntax = CONFIG_PATH,
+		.fallback_text = "where Kubernetes puts it",
+		.text = "Kubernetes: folder with `token`, `ca.crt` and `namespace`."),
 	KEY("ttl", DURATION, config_leases, ttl, "15s", .min = 1000, .max = DAY, .text = "Term of a lease."),
 	KEY("renew", DURATION, config_leases, renew, "3s", .min = 100, .max = DAY,
 		.text = "Between renewals, give or take 10%."),

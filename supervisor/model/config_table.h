@@ -47,6 +47,7 @@ enum config_syntax {
 	CONFIG_NETWORK, /* 10.0.0.0/8 */
 	CONFIG_IDENTIFIER, /* of SQL, unquoted */
 	CONFIG_LABEL, /* of a lease */
+	CONFIG_DNS_LABEL, /* of a namespace of Kubernetes */
 	CONFIG_REASON, /* of a Close frame */
 	CONFIG_CRON, /* read by config_job, which has more to say than yes or no */
 	CONFIG_ZONE, /* name of a time zone: Europe/Berlin */

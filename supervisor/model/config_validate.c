@@ -352,6 +352,43 @@ static void check_leased_worker(struct validator *v, size_t i)
 		check_partner(v, node, w, &v->config->workers[j]);
 }
 
+/* A Lease object is "SCHEMA.NAME", or "SCHEMA.NAME.INDEX": a dot within a name would make two leases one object. */
+static void check_object_names(struct validator *v, const struct config_node *node)
+{
+	const struct config_leases *l = &v->config->leases;
+	const struct config_node *workers = config_node_get(v->root, "workers");
+	const char *expected = config_syntax_expected(CONFIG_DNS_LABEL);
+	if (!config_syntax_fits(CONFIG_DNS_LABEL, l->schema))
+		config_report_value(v->report, place(node, "schema", "backend"),
+			"\"%s\" cannot begin the name of a Lease object (expected %s)", l->schema, expected);
+	for (size_t i = 0; i < v->config->n_workers; i++) {
+		const struct config_worker *w = &v->config->workers[i];
+		if (w->lease && !config_syntax_fits(CONFIG_DNS_LABEL, w->lease))
+			config_report_value(v->report, place(config_node_get(workers, w->name), "lease", NULL),
+				"\"%s\" cannot be in the name of a Lease object (expected %s)", w->lease, expected);
+	}
+}
+
+static void check_other_backend(struct validator *v, const struct config_node *node, const char *key, const char *other)
+{
+	const struct config_node *at = config_node_get(node, key);
+	if (at)
+		config_report_key(v->report, at, "belongs to the backend \"%s\"", other);
+}
+
+static void check_backend(struct validator *v, const struct config_node *node)
+{
+	if (v->config->leases.backend == LEASE_BACKEND_KUBERNETES) {
+		check_other_backend(v, node, "postgres", "postgres");
+		check_object_names(v, node);
+		return;
+	}
+	check_other_backend(v, node, "namespace", "kubernetes");
+	check_other_backend(v, node, "service_account", "kubernetes");
+	if (!config_node_get(node, "postgres"))
+		config_report_missing(v->report, node, "postgres");
+}
+
 static void check_leases(struct validator *v)
 {
 	for (size_t i = 0; i < v->config->n_workers; i++)
@@ -360,8 +397,7 @@ static void check_leases(struct validator *v)
 	const struct config_node *node = config_node_get(v->root, "leases");
 	if (!l->present || !node)
 		return;
-	if (l->backend == LEASE_BACKEND_POSTGRES && !config_node_get(node, "postgres"))
-		config_report_missing(v->report, node, "postgres");
+	check_backend(v, node);
 	check_lease_times(v, node, l);
 }
 

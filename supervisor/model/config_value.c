@@ -345,6 +345,13 @@ static bool fits_label(const char *text)
 	return n >= 1 && n < CONFIG_LEASE_MAX && !text[n];
 }
 
+/* RFC 1123 2.1: what Kubernetes takes for the name of a namespace. */
+static bool fits_dns_label(const char *text)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	return n >= 1 && n <= 63 && !text[n] && text[0] != '-' && text[n - 1] != '-';
+}
+
 /* RFC 6455 5.5: a control frame carries 125 bytes, two of them the code. */
 static bool fits_reason(const char *text)
 {
@@ -378,6 +385,8 @@ static const struct {
 		"^[a-z_][a-z0-9_]{0,62}$" OR_VARIABLE},
 	[CONFIG_LABEL] = {fits_label, "letters, digits, \".\", \"_\" and \"-\", at most 60",
 		"^[A-Za-z0-9._-]{1,60}$" OR_VARIABLE},
+	[CONFIG_DNS_LABEL] = {fits_dns_label, "letters a to z, digits and \"-\" in between, at most 63",
+		"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" OR_VARIABLE},
 	[CONFIG_REASON] = {fits_reason, "at most 123 bytes", NULL},
 	[CONFIG_CRON] = {fits_text, "a cron expression of five fields, for instance \"*/15 * * * *\"",
 		"^[ \t]*(@[A-Za-z]+|([^ \t]+[ \t]+){4}[^ \t]+)[ \t]*$" OR_VARIABLE},

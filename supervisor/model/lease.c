@@ -202,7 +202,11 @@ static bool is_believable(struct lease *l, const struct lease_event *e, struct t
 {
 	bool first = l->epoch->timeline == 0;
 	enum lease_history history = lease_epoch_note(l->epoch, e->system, e->timeline, e->received);
-	if (history == LEASE_HISTORY_NEW)
+	if (history == LEASE_HISTORY_NEW && l->epoch->follows)
+		journal_add(t->journal, t->now, first ? LOG_INFO : LOG_WARN, THING_LEASE, l->name, "object",
+			"its object is %s: what was not granted there is not taken for a term",
+			first ? "seen for the first time" : "another one now");
+	else if (history == LEASE_HISTORY_NEW)
 		journal_add(t->journal, t->now, first ? LOG_INFO : LOG_WARN, THING_LEASE, l->name, "timeline",
 			"leases are on timeline %lld now: what was not granted there is not taken for a term",
 			(long long)e->timeline);
@@ -308,6 +312,7 @@ static struct lease_orders ask(struct lease *l, enum lease_request request, cons
 	return (struct lease_orders){.request = request,
 		.id = l->id,
 		.expected = l->seen,
+		.system = l->epoch->system,
 		.timeline = request == LEASE_ACQUIRE ? l->epoch->timeline : l->timeline,
 		.token = l->token,
 		.reason = reason};

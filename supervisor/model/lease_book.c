@@ -16,7 +16,8 @@ void lease_book_init(struct lease_book *b, const struct config_leases *config, c
 					 .renew = config->renew,
 					 .attempt = config->attempt,
 					 .drain_at = config->drain_at,
-					 .kill_at = config->kill_at}};
+					 .kill_at = config->kill_at},
+		.objects = config->backend == LEASE_BACKEND_KUBERNETES};
 	snprintf(b->settings.me, sizeof(b->settings.me), "%s", me);
 }
 
@@ -36,9 +37,9 @@ struct lease_entry *lease_book_find(const struct lease_book *b, const char *name
 	return NULL;
 }
 
-int64_t lease_book_token(int64_t timeline, int64_t counter)
+int64_t lease_book_token(const struct lease_book *b, int64_t timeline, int64_t counter)
 {
-	return timeline * ((int64_t)1 << TOKEN_BITS) + counter;
+	return b->objects ? counter : timeline * ((int64_t)1 << TOKEN_BITS) + counter;
 }
 
 /* ---- what the workers need ---- */
@@ -64,7 +65,8 @@ static struct lease_entry *add(struct lease_book *b, const struct lease_need *ne
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	snprintf(e->group, sizeof(e->group), "%s", need->name);
 	e->settings = b->settings;
-	lease_init(&e->lease, &e->settings, &b->epoch, e->name, now);
+	e->epoch.follows = true;
+	lease_init(&e->lease, &e->settings, b->objects ? &e->epoch : &b->epoch, e->name, now);
 	return e;
 }
 
@@ -239,21 +241,21 @@ void lease_book_plan(struct lease_book *b, bool leaving, struct turn *t)
 /* ---- answers ---- */
 
 /* What is wrong with the answer itself, or "". */
-static const char *find_trouble(const struct lease_book *b, const struct event *told)
+static const char *find_trouble(const struct lease_epoch *epoch, const struct event *told)
 {
 	if (told->kind == EVENT_LEASE_FAILED)
 		return told->text;
-	if (told->lease.system != b->epoch.system)
+	if (told->lease.system != epoch->system)
 		return "the database is another one than before (its system identifier differs): its leases are "
 		       "refused";
-	return told->lease.timeline < b->epoch.timeline ? "the server does not know that another has taken its place"
-							: "";
+	return told->lease.timeline < epoch->timeline ? "the server does not know that another has taken its place"
+						      : "";
 }
 
 /* Told when it begins, or becomes another. */
-static void note_trouble(struct lease_book *b, struct lease_entry *e, const struct event *told, struct turn *t)
+static void note_trouble(struct lease_entry *e, const struct event *told, struct turn *t)
 {
-	const char *trouble = find_trouble(b, told);
+	const char *trouble = find_trouble(e->lease.epoch, told);
 	if (trouble[0] && strcmp(e->trouble, trouble) != 0)
 		journal_add(t->journal, t->now, LOG_WARN, THING_LEASE, e->name, "trouble", "%s", trouble);
 	snprintf(e->trouble, sizeof(e->trouble), "%s", trouble);
@@ -297,7 +299,7 @@ static void note_answer(struct lease_book *b, const struct event *told, struct t
 	struct lease_event event = read_event(told);
 	lease_apply(&e->lease, &event, t);
 	if (told->kind != EVENT_LEASE_HINTED)
-		note_trouble(b, e, told, t);
+		note_trouble(e, told, t);
 	note_handover(b, e, &event);
 }
 

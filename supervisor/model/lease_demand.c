@@ -78,7 +78,7 @@ void lease_demand_rule(const struct world *w, const struct worker *worker, ms_t 
 	struct lease_permit permit = lease_permit(&e->lease, now);
 	gate->leased = true;
 	gate->lease = permit;
-	gate->token = lease_book_token(permit.timeline, permit.token);
+	gate->token = lease_book_token(&w->leases, permit.timeline, permit.token);
 	if (!permit.run)
 		lease_book_describe(e, gate->lease_why, sizeof(gate->lease_why));
 }

@@ -2,13 +2,16 @@
 
 enum lease_history lease_epoch_note(struct lease_epoch *e, uint64_t system, int64_t timeline, ms_t received)
 {
-	if (e->timeline && e->system != system)
+	bool other = e->timeline && e->system != system;
+	if (other && !e->follows)
 		return LEASE_HISTORY_FOREIGN;
-	if (timeline < e->timeline)
+	if (!other && timeline < e->timeline)
 		return LEASE_HISTORY_OLD;
-	if (timeline == e->timeline)
+	if (!other && timeline == e->timeline)
 		return LEASE_HISTORY_SAME;
-	*e = (struct lease_epoch){.system = system, .timeline = timeline, .first_sight = received};
+	e->system = system;
+	e->timeline = timeline;
+	e->first_sight = received;
 	return LEASE_HISTORY_NEW;
 }
 

@@ -110,6 +110,7 @@ struct config_leases {
 	bool present;
 	enum lease_backend backend;
 	char *postgres, *schema;
+	char *namespace, *service_account; /* of Kubernetes; NULL: the pod's own */
 	ms_t ttl, renew, attempt, drain_at, kill_at;
 	enum lease_prefer prefer;
 };

@@ -33,6 +33,7 @@ struct lease_entry {
 	bool given_up; /* it is not, and is passed on */
 	bool offered;
 	struct lease_settings settings;
+	struct lease_epoch epoch; /* of its object; in a database all leases share that of the book */
 	struct lease lease;
 	bool named; /* by a worker, this turn */
 	struct lease_wish wish;
@@ -43,6 +44,7 @@ struct lease_entry {
 
 struct lease_book {
 	struct lease_settings settings; /* of each, but for keep */
+	bool objects; /* the backend keeps each lease as an object with a history of its own */
 	struct lease_epoch epoch;
 	struct lease_entry **entries; /* owned; an index stays a lease's */
 	size_t n;
@@ -76,7 +78,8 @@ void lease_book_apply(struct lease_book *b, const struct event *e, struct turn *
 bool lease_book_is_closed(const struct lease_book *b, ms_t now);
 /* Why it is not held here: "lease indexer is held by pod-b". */
 void lease_book_describe(const struct lease_entry *e, char *out, size_t size);
-/* The token as workers get it: one number that only grows, timeline * 2^40 + counter. */
-int64_t lease_book_token(int64_t timeline, int64_t counter);
+/* The token as workers get it, one number that only grows: timeline * 2^40 + counter; of an object its counter, which
+ * is what its leaseTransitions says. */
+int64_t lease_book_token(const struct lease_book *b, int64_t timeline, int64_t counter);
 
 #endif

@@ -1,6 +1,7 @@
 /* lease_epoch owns what a replica knows of the history that its leases live in: which
  * database it is (system identifier) and on which timeline. After a failover that lost the
- * last writes, rows may say what was true before: an epoch says when they may be believed. */
+ * last writes, rows may say what was true before: an epoch says when they may be believed.
+ * Of a Kubernetes Lease the history is its object's life, which ends when somebody deletes it. */
 #ifndef PODVISOR_MODEL_LEASE_EPOCH_H
 #define PODVISOR_MODEL_LEASE_EPOCH_H
 
@@ -10,6 +11,9 @@
 #include "podvisor/base/clock.h"
 
 struct lease_epoch {
+	/* Another system is the next history, as an object that was deleted is followed by one that is made anew; every
+	 * answer is then of the newest. Else it is refused. */
+	bool follows;
 	uint64_t system; /* system identifier of the first answer; 0: none yet */
 	int64_t timeline; /* the highest that was seen; 0: none yet */
 	ms_t first_sight; /* of that timeline, counted from receipt */

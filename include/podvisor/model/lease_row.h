@@ -31,6 +31,7 @@ struct lease_orders {
 	enum lease_request request;
 	uint64_t id;
 	struct lease_row expected; /* ACQUIRE: as observed */
+	uint64_t system; /* ACQUIRE: the history as observed; a backend whose answers may be of another compares it */
 	int64_t timeline; /* ACQUIRE: of the history, as observed; RENEW, RELEASE: of my grant */
 	int64_t token; /* RENEW, RELEASE: of my grant */
 	const char *reason;

@@ -1,6 +1,6 @@
-/* leases owns the way to where leases are kept: one session with the PostgreSQL of `leases.postgres`, which makes its
- * tables, carries out requests one after the other, and listens for hand-overs. What is asked, when, and what an answer
- * means is the model's (model/lease.h); a request that is over its time is dropped unsent. */
+/* leases owns the way to where leases are kept, `leases.backend`: rows in PostgreSQL or objects in Kubernetes. What is
+ * asked, when, and what an answer means is the model's (model/lease.h); a request that is over its time is dropped
+ * unsent. */
 #ifndef PODVISOR_RUNTIME_LEASES_H
 #define PODVISOR_RUNTIME_LEASES_H
 

@@ -543,8 +543,28 @@ static void lease_times_are_compared_at_their_limits(void **state)
 	assert_one("{" P ", 'renew': '7s'}}", "leases.renew",
 		"renew 7s + attempt 2s = 9s is not less than drain_at 9s " LEASE_RULE);
 	assert_one("{'leases': {}}", "leases.postgres", "is missing (the key \"postgres\" is required)");
-	assert_one("{" P ", 'backend': 'kubernetes'}}", "leases.backend",
-		"\"kubernetes\" is not available in this version");
+}
+
+static void each_backend_of_leases_has_its_own_keys_and_names(void **state)
+{
+#define K            "'leases': {'backend': 'kubernetes'"
+#define DNS_EXPECTED " (expected letters a to z, digits and \"-\" in between, at most 63)"
+	(void)state;
+	assert_one("{" P ", 'backend': 'kubernetes'}}", "leases.postgres", "belongs to the backend \"postgres\"");
+	assert_one("{" P ", 'namespace': 'prod'}}", "leases.namespace", "belongs to the backend \"kubernetes\"");
+	assert_one(
+		"{" P ", 'service_account': '/x'}}", "leases.service_account", "belongs to the backend \"kubernetes\"");
+	assert_one("{" K ", 'namespace': '-prod'}}", "leases.namespace", "\"-prod\" does not fit" DNS_EXPECTED);
+	assert_one("{" K ", 'schema': 'my_app'}}", "leases.schema",
+		"\"my_app\" cannot begin the name of a Lease object" DNS_EXPECTED);
+	assert_one("{" K "}, 'workers': {'a': {'command': ['x'], 'lease': 'shard.3'}}}", "workers.a.lease",
+		"\"shard.3\" cannot be in the name of a Lease object" DNS_EXPECTED);
+	struct config *c = must_parse("{" K ", 'namespace': 'prod'}, 'workers': {'a': {'command': ['x'], 'lease': "
+				      "'indexer-2'}}}");
+	assert_int_equal(c->leases.backend, LEASE_BACKEND_KUBERNETES);
+	assert_string_equal(c->leases.namespace, "prod");
+	assert_null(c->leases.service_account);
+	config_release(c);
 }
 
 static void a_leased_worker_needs_to_know_where_leases_live(void **state)
@@ -1491,6 +1511,7 @@ int main(void)
 		cmocka_unit_test(addresses_and_urls_are_looked_at),
 		cmocka_unit_test(networks_codes_and_reasons_are_looked_at),
 		cmocka_unit_test(lease_times_are_compared_at_their_limits),
+		cmocka_unit_test(each_backend_of_leases_has_its_own_keys_and_names),
 		cmocka_unit_test(a_leased_worker_needs_to_know_where_leases_live),
 		cmocka_unit_test(what_only_one_may_have_is_not_given_twice),
 		cmocka_unit_test(no_more_restarts_are_counted_than_can_be_remembered),

@@ -42,7 +42,7 @@ static void set_stage(struct stage *s)
 }
 
 /* An observation of that time, answered with the row so much later. */
-static void sees_late(struct stage *s, ms_t at, ms_t took, struct lease_row row, int64_t timeline)
+static void sees_of(struct stage *s, ms_t at, ms_t took, struct lease_row row, uint64_t system, int64_t timeline)
 {
 	s->turn.now = at;
 	plan(s);
@@ -52,11 +52,16 @@ static void sees_late(struct stage *s, ms_t at, ms_t took, struct lease_row row,
 		.id = s->lease.id,
 		.sent = at,
 		.received = at + took,
-		.system = 1,
+		.system = system,
 		.timeline = timeline,
 		.row = row};
 	lease_apply(&s->lease, &e, &s->turn);
 	plan(s);
+}
+
+static void sees_late(struct stage *s, ms_t at, ms_t took, struct lease_row row, int64_t timeline)
+{
+	sees_of(s, at, took, row, 1, timeline);
 }
 
 static void sees(struct stage *s, ms_t at, struct lease_row row, int64_t timeline)
@@ -116,12 +121,48 @@ static void what_was_never_granted_waits_a_term_after_the_first_sight(void **sta
 	plan_fini(&s.plan);
 }
 
+/* Its holder, whose term began before, may still be at work. */
+static void an_object_that_takes_the_place_of_another_is_waited_for_a_term(void **state)
+{
+	struct stage s;
+	struct lease_row anew = {.token = 9, .seq = 2};
+	(void)state;
+	set_stage(&s);
+	s.epoch.follows = true;
+	sees_of(&s, BEGAN, 0, held, 1, 1);
+	sees_of(&s, BEGAN + 4000, 0, anew, 2, 1);
+	sees_of(&s, BEGAN + 18000, 0, anew, 2, 1);
+	assert_int_equal(state_at(&s, BEGAN + 18999), LEASE_STANDBY);
+	assert_int_equal(state_at(&s, BEGAN + 19000), LEASE_TAKING);
+	assert_int_equal(s.orders.request, LEASE_ACQUIRE);
+	assert_int_equal(s.orders.system, 2);
+	plan_fini(&s.plan);
+}
+
+/* Of a database, its tokens mean nothing. */
+static void a_database_that_takes_the_place_of_another_is_refused(void **state)
+{
+	struct stage s;
+	struct lease_row free = held;
+	(void)state;
+	set_stage(&s);
+	free.holder[0] = '\0';
+	sees_of(&s, BEGAN, 0, held, 1, 1);
+	sees_of(&s, BEGAN + 4000, 0, free, 2, 1);
+	assert_int_equal(s.lease.state, LEASE_STANDBY);
+	assert_string_equal(s.lease.seen.holder, "other/1");
+	assert_int_equal(s.epoch.system, 1);
+	plan_fini(&s.plan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_row_that_stands_still_for_a_whole_term_is_taken_then_and_not_before),
 		cmocka_unit_test(a_grant_that_repeats_the_counter_of_a_lost_one_is_waited_for_anew),
 		cmocka_unit_test(what_was_never_granted_waits_a_term_after_the_first_sight),
+		cmocka_unit_test(an_object_that_takes_the_place_of_another_is_waited_for_a_term),
+		cmocka_unit_test(a_database_that_takes_the_place_of_another_is_refused),
 	};
 	return cmocka_run_group_tests_name("lease", tests, NULL, NULL);
 }

@@ -208,6 +208,18 @@ static void without_an_answer_it_is_asked_to_end_and_then_killed(void **state)
 	strike_stage(&s);
 }
 
+static void the_token_of_an_object_is_what_the_object_says(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(""));
+	assert_int_equal(lease_book_token(&s.world->leases, 2, 7), 2 * ((int64_t)1 << 40) + 7);
+	strike_stage(&s);
+	set_stage(&s, "{\"leases\": {\"backend\": \"kubernetes\"}}");
+	assert_int_equal(lease_book_token(&s.world->leases, 1, 7), 7);
+	strike_stage(&s);
+}
+
 static void one_that_keeps_without_a_database_has_no_deadline(void **state)
 {
 	struct stage s;
@@ -536,6 +548,7 @@ int main(void)
 		cmocka_unit_test(a_granted_lease_starts_it_with_the_token_and_a_deadline),
 		cmocka_unit_test(each_renewal_moves_the_deadline_of_the_shim),
 		cmocka_unit_test(without_an_answer_it_is_asked_to_end_and_then_killed),
+		cmocka_unit_test(the_token_of_an_object_is_what_the_object_says),
 		cmocka_unit_test(one_that_keeps_without_a_database_has_no_deadline),
 		cmocka_unit_test(one_that_was_killed_by_its_shim_while_podvisor_slept_has_not_failed),
 		cmocka_unit_test(a_lease_that_another_has_taken_kills_at_once_without_a_stop_command),
