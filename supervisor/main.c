@@ -136,6 +136,7 @@ static void carry_out(struct pod *pod, const struct effect *e)
 	case EFFECT_WORKER_KILL:
 	case EFFECT_WORKER_FOLLOW:
 	case EFFECT_WORKER_DEADLINE:
+	case EFFECT_WORKER_ACTIVATE:
 		workers_do(pod->workers, e);
 		break;
 	case EFFECT_WORKER_PROGRESS:

@@ -45,6 +45,7 @@ static void write_options(struct buf *text, const struct process_spec *spec, int
 	add_number(text, "--keep", keep, keep != 3);
 	add_number(text, "--parent", getpid(), true);
 	add_number(text, "--deadline", spec->deadline, spec->deadline != INT64_MAX);
+	add_number(text, "--ignore", spec->ignore, spec->ignore != 0);
 	add_number(text, "--uid", spec->uid, spec->uid >= 0);
 	add_number(text, "--gid", spec->gid, spec->gid >= 0);
 	add_groups(text, spec);
@@ -276,10 +277,9 @@ void process_follow(struct process *p, pid_t pid)
 		p->pid = pid;
 }
 
-void process_set_deadline(struct process *p, int64_t at_ms)
+int process_set_deadline(struct process *p, int64_t at_ms)
 {
-	if (p->port && !p->exited)
-		ask(p, SHIM_DEADLINE, at_ms);
+	return p->port && !p->exited ? ask(p, SHIM_DEADLINE, at_ms) : -ESRCH;
 }
 
 void process_kill(struct process *p)

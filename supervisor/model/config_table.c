@@ -33,7 +33,7 @@ static const struct config_word words_kind[] = {{.word = "service"}, {.word = "t
 static const struct config_word words_overlap[] = {{.word = "skip"}, {.word = "queue"}, {.word = "replace"}, {0}};
 static const struct config_word words_loss[] = {{.word = "keep"}, {.word = "pause"}, {.word = "restart"}, {0}};
 static const struct config_word words_database_loss[] = {{.word = "stop"}, {.word = "keep"}, {0}};
-static const struct config_word words_standby[] = {{.word = "cold"}, {.word = "warm", .planned = true}, {0}};
+static const struct config_word words_standby[] = {{.word = "cold"}, {.word = "warm"}, {0}};
 static const struct config_word words_action[] = {{.word = "restart"}, {.word = "report"}, {0}};
 static const struct config_word words_policy[] = {{.word = "always"}, {.word = "on-failure"}, {.word = "never"}, {0}};
 static const struct config_word words_limit[] = {{.word = "auto"}, {.word = "fail"}, {.word = "exit"}, {0}};
@@ -424,7 +424,8 @@ static const struct config_key worker_keys[] = {
 		.text = "Limits of its processes."),
 	WITHIN("lease", section_lease, .text = "Run only while this replica holds the lease of this name."),
 	KEY("standby", CHOICE, config_worker, standby_warm, "cold", .words = words_standby,
-		.text = "`warm`: the process is there before the lease is."),
+		.text = "`warm`: the process is there before the lease is, and is told by SIGUSR1 when it may work "
+			"(leases.md)."),
 	KEY("on_database_loss", CHOICE, config_worker, on_database_loss, "stop", .words = words_database_loss,
 		.text = "`keep`: goes on when the lease can no longer be renewed, because its work is harmless twice."),
 	KEY("restart_with", STRINGS, config_worker, restart_with_names, "", .syntax = CONFIG_REFERENCE,

@@ -339,6 +339,8 @@ static void check_leased_worker(struct validator *v, size_t i)
 {
 	const struct config_worker *w = &v->config->workers[i];
 	const struct config_node *node = config_node_get(config_node_get(v->root, "workers"), w->name);
+	if (w->standby_warm && (!w->lease || w->kind != WORKER_SERVICE))
+		config_report_key(v->report, place(node, "standby", NULL), "belongs to a service with a \"lease\"");
 	if (!w->lease) {
 		if (w->on_database_loss == DATABASE_LOSS_KEEP)
 			config_report_key(v->report, place(node, "on_database_loss", NULL),

@@ -26,10 +26,16 @@ static bool could_run(const struct world *w, const struct worker *worker)
 	return true;
 }
 
+/* What stands by warm does nothing yet. */
+static bool holds_tree(const struct worker *worker)
+{
+	return worker_is_up(worker) && !worker->warm;
+}
+
 static bool wants(const struct world *w, const struct worker *worker)
 {
 	return worker_is_configured(worker) && worker->wanted && !worker_is_final(worker) && !is_drained(w, worker) &&
-	       (worker_is_up(worker) || could_run(w, worker));
+	       (holds_tree(worker) || could_run(w, worker));
 }
 
 static bool has_same_lease(const struct config_worker *a, const struct config_worker *b)
@@ -43,7 +49,7 @@ static void name_lease(struct world *w, const struct worker *worker, const struc
 		.index = config->lease_spread ? worker->instance : 0,
 		.shares = config->lease_spread ? config->instances : 0,
 		.offered = wants(w, worker) && has_same_lease(worker->config, config),
-		.tree = worker_is_up(worker),
+		.tree = holds_tree(worker),
 		.keep = config->on_database_loss == DATABASE_LOSS_KEEP};
 	lease_book_name(&w->leases, &need, now);
 }

@@ -64,17 +64,23 @@ static ms_t start_span(const struct config_check *startup)
 	return startup->initial_delay + startup->interval * startup->failure_threshold;
 }
 
+void worker_begin_work(struct worker *w, struct turn *t)
+{
+	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
+	health_start(&w->checks[PROBE_READINESS], &w->config->readiness, t->now);
+	if (w->config->startup.kind == CHECK_NOTIFY)
+		w->start_deadline = clock_after(t->now, start_span(&w->config->startup));
+	settle(w, t);
+}
+
 static void on_started(struct worker *w, const struct event *e, struct turn *t)
 {
 	if (w->started_at)
 		return;
 	w->pid = worker_current_run(w)->pid = e->pid;
 	w->started_at = worker_current_run(w)->started_at = t->now;
-	health_start(&w->checks[PROBE_STARTUP], &w->config->startup, t->now);
-	health_start(&w->checks[PROBE_READINESS], &w->config->readiness, t->now);
-	if (w->config->startup.kind == CHECK_NOTIFY)
-		w->start_deadline = clock_after(t->now, start_span(&w->config->startup));
-	settle(w, t);
+	if (!w->warm)
+		worker_begin_work(w, t);
 }
 
 static void count_exit(struct worker *w, int status)
@@ -248,6 +254,7 @@ static void end_run(struct worker *w, struct turn *t)
 	config_release(w->run_source);
 	w->run_source = NULL;
 	w->pid = 0;
+	w->warm = false;
 	w->started_at = w->ready_at = 0;
 	w->lease_deadline = CLOCK_NEVER;
 	w->start_deadline = w->watchdog_at = w->memory.due = CLOCK_NEVER;

@@ -20,15 +20,19 @@ static void begin_run(struct worker *w, const struct worker_gate *gate, uint64_t
 	w->watchdog_span = 0;
 	w->cause = CAUSE_NONE;
 	w->pid = 0;
-	w->lease_deadline = gate->leased ? gate->lease.deadline : CLOCK_NEVER;
-	w->fencing_token = gate->token;
+	w->warm = gate->leased && !gate->lease.run;
+	w->lease_deadline = gate->leased && !w->warm ? gate->lease.deadline : CLOCK_NEVER;
+	w->fencing_token = w->warm ? 0 : gate->token;
 	w->started_at = w->ready_at = w->lost_at = w->spread_until = 0;
 	for (int i = 0; i < PROBE_COUNT; i++)
 		w->checks[i] = (struct health){.due = CLOCK_NEVER};
 	if (w->config->kind == WORKER_JOB)
 		schedule_began(&w->schedule, w->config, t);
-	worker_enter(w, WORKER_STARTING, t, "run %llu", (unsigned long long)worker_run_number(w));
-	plan_add(t->plan, EFFECT_WORKER_SPAWN, w->slot, w->run, 0, "it is wanted");
+	if (w->warm)
+		worker_enter(w, WORKER_STANDBY, t, "%s", gate->lease_why);
+	else
+		worker_enter(w, WORKER_STARTING, t, "run %llu", (unsigned long long)worker_run_number(w));
+	plan_add(t->plan, EFFECT_WORKER_SPAWN, w->slot, w->run, 0, w->warm ? "it stands by warm" : "it is wanted");
 }
 
 PRINTF_LIKE(4, 5)
@@ -45,7 +49,7 @@ static void begin_stop(struct worker *w, enum worker_cause cause, struct turn *t
 	char **command = worker_stop_of(w)->command;
 	if (cause == CAUSE_LEASE && w->killing)
 		return; /* no stop command is to run without the lease */
-	if (command && command[0] && w->started_at) {
+	if (command && command[0] && w->started_at && !w->warm) {
 		w->stop_step = WORKER_STOP_COMMANDED;
 		plan_add(t->plan, EFFECT_WORKER_STOP_COMMAND, w->slot, w->run, 0, "%s", why);
 	} else {
@@ -70,7 +74,10 @@ static void plan_down(struct worker *w, const struct worker_gate *gate, uint64_t
 	}
 	if (gate->leased && !gate->lease.run && (gate->may_start || w->config->kind == WORKER_JOB)) {
 		w->spread_until = 0;
-		worker_enter(w, WORKER_STANDBY, t, "%s", gate->lease_why);
+		if (w->config->standby_warm)
+			begin_run(w, gate, next_run, t);
+		else
+			worker_enter(w, WORKER_STANDBY, t, "%s", gate->lease_why);
 		return;
 	}
 	if (w->config->kind == WORKER_JOB && !w->schedule.owed) {
@@ -323,6 +330,21 @@ static const char *why_again(const struct worker *w)
 	}
 }
 
+/* The deadline is the shim's before the process hears of it (runtime/workers). */
+static void plan_warm(struct worker *w, const struct worker_gate *gate, struct turn *t)
+{
+	if (!gate->lease.run || !gate->may_start || !w->started_at) {
+		worker_enter(w, WORKER_STANDBY, t, "%s", gate->lease.run ? gate->why : gate->lease_why);
+		return;
+	}
+	w->warm = false;
+	w->lease_deadline = gate->lease.deadline;
+	w->fencing_token = gate->token;
+	worker_enter(w, WORKER_STARTING, t, "its lease is held, and it is told so");
+	plan_add(t->plan, EFFECT_WORKER_ACTIVATE, w->slot, w->run, 0, "its lease is held");
+	worker_begin_work(w, t);
+}
+
 static void plan_running(struct worker *w, const struct worker_gate *gate, struct turn *t)
 {
 	if (gate->shutdown || w->removed) {
@@ -331,13 +353,17 @@ static void plan_running(struct worker *w, const struct worker_gate *gate, struc
 				w->removed ? "it is no longer configured" : "podvisor is stopping");
 		return;
 	}
-	if (gate->leased && gate->lease.stop)
+	if (gate->leased && !w->warm && gate->lease.stop)
 		begin_stop(w, CAUSE_LEASE, t, "%s", gate->lease_why);
 	else if (!w->wanted)
 		begin_stop(w, CAUSE_COMMAND, t, "somebody asked to stop it");
 	else if (w->again)
 		begin_stop(w, w->cause, t, "%s", why_again(w));
-	else if (w->started_at && !plan_deadline(w, t) && !plan_dependency_loss(w, gate, t))
+	else if (w->started_at && (plan_deadline(w, t) || plan_dependency_loss(w, gate, t)))
+		return;
+	else if (w->warm)
+		plan_warm(w, gate, t);
+	else if (w->started_at)
 		plan_checks(w, t);
 }
 
@@ -378,7 +404,7 @@ void worker_plan(struct worker *w, const struct worker_gate *gate, uint64_t *nex
 	}
 	if (gate->kill)
 		plan_kill(w, t, gate->kill);
-	if (gate->leased)
+	if (gate->leased && !w->warm)
 		plan_lease(w, gate, t);
 	if (w->follow) {
 		w->follow = false;

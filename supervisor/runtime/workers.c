@@ -1,11 +1,14 @@
 #include "podvisor/runtime/workers.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "activation.h"
 #include "podvisor/io/ancestry.h"
 #include "podvisor/io/deadline.h"
 #include "podvisor/io/notify_socket.h"
@@ -32,6 +35,7 @@ struct run {
 	uint32_t slot;
 	uint64_t run;
 	bool interactive;
+	char activation[PATH_MAX]; /* file of one that stands by warm, or did; "" */
 };
 
 struct workers {
@@ -54,6 +58,7 @@ static void end_run(struct run *r)
 	command_free(r->command);
 	deadline_clear(r->owner->deadlines, &r->deadline);
 	notify_socket_close(r->notify);
+	activation_remove(r->activation);
 	r->owner->context->output->ended(r->owner->context->output->ctx, r->run);
 	list_remove(&r->node);
 	free(r);
@@ -180,6 +185,19 @@ static const struct notify_socket_ops notify_ops = {.heard = on_heard, .paused =
 
 /* ---- starting ---- */
 
+/* What stands by warm gets its token later. */
+static int add_lease(const struct run *r, const struct worker *worker, struct environment *env)
+{
+	char name[LEASE_NAME_MAX];
+	lease_demand_name_of(worker->run_config, worker->instance, name);
+	int rc = environment_set(env, "PODVISOR_LEASE", "%s", name);
+	if (!worker->warm)
+		return rc ? rc
+			  : environment_set(env, "PODVISOR_FENCING_TOKEN", "%lld", (long long)worker->fencing_token);
+	rc = rc ? rc : environment_set(env, "PODVISOR_STANDBY", "1");
+	return rc ? rc : environment_set(env, "PODVISOR_ACTIVATION_FILE", "%s", r->activation);
+}
+
 /* What podvisor tells its worker alone, and not its checks. */
 static int add_environment(const struct run *r, const struct worker *worker, struct environment *env, struct err *err)
 {
@@ -192,11 +210,8 @@ static int add_environment(const struct run *r, const struct worker *worker, str
 		rc = environment_set(env, "WATCHDOG_USEC", "%s", watchdog);
 	if (rc == 0 && config->liveness.kind == CHECK_NOTIFY)
 		rc = environment_set(env, "WATCHDOG_USEC", "%lld", (long long)config->liveness.timeout * 1000);
-	char name[LEASE_NAME_MAX];
 	if (rc == 0 && config->lease)
-		rc = environment_set(env, "PODVISOR_LEASE", "%s", lease_demand_name_of(config, worker->instance, name));
-	if (rc == 0 && config->lease)
-		rc = environment_set(env, "PODVISOR_FENCING_TOKEN", "%lld", (long long)worker->fencing_token);
+		rc = add_lease(r, worker, env);
 	return rc < 0 ? err_set(err, rc, "out of memory") : 0;
 }
 
@@ -237,6 +252,16 @@ static void set_limits(struct process_spec *spec, const struct config_limits *li
 	spec->cpu_seconds = limits->cpu_seconds;
 }
 
+/* SIGUSR1 that comes before it has a handler is not to end it: it finds the file. */
+static int prepare_warm(struct run *r, const struct worker *worker, struct process_spec *spec, struct err *err)
+{
+	if (!worker->warm)
+		return 0;
+	spec->ignore = SIGUSR1;
+	return activation_prepare(
+		r->owner->context->control_socket, r->run, r->uid, r->activation, sizeof(r->activation), err);
+}
+
 static int spawn(struct run *r, const struct worker *worker, struct environment *env, struct err *err)
 {
 	const struct config_worker *config = worker->run_config;
@@ -246,6 +271,7 @@ static int spawn(struct run *r, const struct worker *worker, struct environment 
 	/* A single command is started as tini would, whatever podvisor lacks. */
 	rc = r->interactive ? 0 : rc;
 	rc = rc ? rc : command_describe(r->command, worker, env, &spec, err);
+	rc = rc ? rc : prepare_warm(r, worker, &spec, err);
 	rc = rc ? rc : add_environment(r, worker, env, err);
 	rc = rc ? rc : open_stdio(r, worker, spec.stdio, err);
 	if (rc == 0) {
@@ -364,6 +390,24 @@ int workers_new(struct workers **out, const struct context *c, struct err *err)
 	return 0;
 }
 
+/* The shim has the deadline before the process has the token: what cannot be held to it must not work. */
+static void activate(struct run *r)
+{
+	const struct output *output = r->owner->context->output;
+	const struct worker *worker = &r->owner->context->world->workers[r->slot];
+	char line[160];
+	int rc = process_set_deadline(&r->process, worker->lease_deadline);
+	rc = rc ? rc : activation_write(r->activation, worker->fencing_token);
+	if (rc == 0) {
+		process_signal(&r->process, SIGUSR1);
+		return;
+	}
+	int n = snprintf(
+		line, sizeof(line), "it cannot be told that it holds its lease, and is killed: %s", strerror(-rc));
+	output->say(output->ctx, LOG_ERROR, THING_WORKER, worker->name, line, (size_t)n);
+	process_kill(&r->process);
+}
+
 void workers_do(struct workers *w, const struct effect *e)
 {
 	if (e->kind == EFFECT_WORKER_SPAWN) {
@@ -387,6 +431,8 @@ void workers_do(struct workers *w, const struct effect *e)
 		process_follow(&r->process, (pid_t)e->value);
 	else if (e->kind == EFFECT_WORKER_DEADLINE)
 		process_set_deadline(&r->process, e->value);
+	else if (e->kind == EFFECT_WORKER_ACTIVATE)
+		activate(r);
 	else if (e->kind == EFFECT_WORKER_KILL)
 		process_kill(&r->process);
 }

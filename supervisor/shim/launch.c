@@ -151,6 +151,8 @@ static int execute(const struct options *o)
 {
 	kernel_close_range((unsigned)o->keep, ~0U, CLOSE_RANGE_CLOEXEC);
 	restore_internal_signals();
+	if (o->ignore != OPTIONS_INHERIT)
+		kernel_ignore((int)o->ignore);
 	kernel_mask_all(SIG_UNBLOCK);
 	execvp(o->command[0], o->command);
 	return -1;

@@ -15,6 +15,7 @@ static const struct {
 	{"--keep", FORM_NUMBER, offsetof(struct options, keep)},
 	{"--parent", FORM_NUMBER, offsetof(struct options, parent)},
 	{"--deadline", FORM_NUMBER, offsetof(struct options, deadline)},
+	{"--ignore", FORM_NUMBER, offsetof(struct options, ignore)},
 	{"--cwd", FORM_TEXT, offsetof(struct options, cwd)},
 	{"--uid", FORM_NUMBER, offsetof(struct options, uid)},
 	{"--gid", FORM_NUMBER, offsetof(struct options, gid)},

@@ -86,6 +86,14 @@ def cluster():
     one.end()
 
 
+@pytest.fixture(scope="module")
+def shared_cluster():
+    """For tests that leave it as it was."""
+    one = Cluster()
+    yield one
+    one.end()
+
+
 @pytest.fixture
 def tcp_cluster():
     one = Cluster(tcp=True)

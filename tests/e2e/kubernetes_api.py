@@ -129,6 +129,16 @@ class KubernetesApi:
             change(changed)
             self._store(name, changed, "MODIFIED")
 
+    def make_released(self, name, transitions):
+        """As its last holder left it."""
+        with self.changed:
+            body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name, "labels": {"podvisor/leases": "podvisor"}},
+                    "spec": {"holderIdentity": "", "leaseTransitions": transitions}}
+            self._post(name, body)
+            uid = self.objects[name]["metadata"]["uid"]
+            self._store(name, {**self.objects[name], "metadata": {**self.objects[name]["metadata"],
+                                                                  "annotations": {"podvisor/granted-on": uid}}}, "MODIFIED")
+
     # Requests
 
     def answer(self, request):

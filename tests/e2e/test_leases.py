@@ -7,16 +7,23 @@ import time
 
 import pytest
 
-from cluster import Wire, cluster, tcp_cluster
+from cluster import Wire, cluster, shared_cluster, tcp_cluster
 from lease_stage import HELD_AGAIN_S, KILL_AT_S, PYTHON, SLOW, STAMP, TIMES, TTL_S, Stage, by_name, held, metric
 from podvisor import wait_until
 
 @pytest.fixture
-def stage(podvisor, directory, cluster):
+def stage(podvisor, directory, shared_cluster):
+    """On a cluster that has seen others: what they released is taken at once."""
+    return Stage(podvisor, directory, shared_cluster.dsn)
+
+
+@pytest.fixture
+def lone_stage(podvisor, directory, cluster):
+    """On a cluster of its own, on which the first grant of all takes a term."""
     return Stage(podvisor, directory, cluster.dsn)
 
 
-def test_the_worker_of_one_replica_runs_and_the_others_stand_by_ready(stage, cluster):
+def test_the_worker_of_one_replica_runs_and_the_others_stand_by_ready(stage, shared_cluster):
     pods = [stage.replica(name, critical=True) for name in ("pod-a", "pod-b", "pod-c")]
     grant = stage.await_grant()
     holder = by_name(pods)[grant.who]
@@ -25,7 +32,7 @@ def test_the_worker_of_one_replica_runs_and_the_others_stand_by_ready(stage, clu
         if pod is not holder:
             told = pod.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
             assert told["pid"] is None
-    row = cluster.sql("select holder, token, counter, timeline from podvisor.lease where name = 'indexer'").split("|")
+    row = shared_cluster.sql("select holder, token, counter, timeline from podvisor.lease where name = 'indexer'").split("|")
     assert row[0].startswith(grant.who + "/") and int(row[1]) == grant.token == int(row[3]) * 2 ** 40 + int(row[2])
     lease = holder.status()["leases"][0]
     assert lease["held"] and lease["token"] == grant.token and 0 < lease["deadline_seconds"] <= KILL_AT_S
@@ -167,34 +174,34 @@ def test_a_holder_that_loses_the_database_ends_before_another_runs(podvisor, dir
     stage.assert_one_at_a_time()
 
 
-def test_a_fenced_transaction_that_stalls_keeps_the_next_holder_waiting_and_a_stale_token_gets_no_row(stage, cluster):
+def test_a_fenced_transaction_that_stalls_keeps_the_next_holder_waiting_and_a_stale_token_gets_no_row(stage, shared_cluster):
     """L8."""
     pod = stage.replica("pod-a")
     grant = stage.await_grant()
     fence = "select 1 from podvisor.lease where name = 'indexer' and token = {} for key share"
-    stall = subprocess.Popen([cluster.BIN / "psql", "-XAtq", cluster.dsn, "-c",
+    stall = subprocess.Popen([shared_cluster.BIN / "psql", "-XAtq", shared_cluster.dsn, "-c",
                               f"begin; {fence.format(grant.token)}; select pg_sleep({2 * TTL_S}); commit"], stdout=subprocess.PIPE, text=True)
     asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
-    wait_until("the fence is locked", lambda: cluster.sql(asleep) == "1")
+    wait_until("the fence is locked", lambda: shared_cluster.sql(asleep) == "1")
     pod.process.kill()
     pod.process.wait()
     other = stage.replica("pod-b")
     after = stage.await_grant(grant)
     assert stall.poll() is not None, "the take-over did not wait for the transaction"
     assert stall.communicate(timeout=30)[0].split() == ["1"]
-    assert cluster.sql(fence.format(grant.token)) == "", "a stale fence finds nothing"
-    assert cluster.sql(fence.format(after.token)) == "1"
+    assert shared_cluster.sql(fence.format(grant.token)) == "", "a stale fence finds nothing"
+    assert shared_cluster.sql(fence.format(after.token)) == "1"
     assert other.stop() == 0
     stage.assert_one_at_a_time()
 
 
-def test_without_notifications_a_release_is_found_by_looking(stage, cluster):
+def test_without_notifications_a_release_is_found_by_looking(stage, shared_cluster):
     """L9: the session that listens is killed just before the hand-over."""
     pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
     grant = stage.await_grant()
     heir = next(pod for name, pod in pods.items() if name != grant.who)
     heir.wait_worker("one", state="standby", reason=f"lease indexer is held by {grant.who}")
-    cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity "
+    shared_cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity "
                 f"where application_name = 'podvisor-leases-{heir.config['instance']}'")
     assert pods[grant.who].cli("stop", "one", "--no-wait").code == 0
     assert stage.await_grant(grant).who == heir.config["instance"]
@@ -202,25 +209,25 @@ def test_without_notifications_a_release_is_found_by_looking(stage, cluster):
     stage.assert_one_at_a_time()
 
 
-def test_a_database_that_goes_and_comes_starts_nobody_twice(stage, cluster):
-    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
-    grant = stage.await_grant()
+def test_a_database_that_goes_and_comes_starts_nobody_twice(lone_stage, cluster):
+    pods = by_name(lone_stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = lone_stage.await_grant()
     cluster.stop()
     pods[grant.who].wait_worker("one", state="standby", pid=None)
     for pod in pods.values():
         assert pod.worker("one")["state"] == "standby"
     cluster.start()
-    stage.await_grant(grant)
+    lone_stage.await_grant(grant)
     assert [pod.stop() for pod in pods.values()] == [0, 0]
-    stage.assert_one_at_a_time()
+    lone_stage.assert_one_at_a_time()
 
 
-def test_work_that_is_harmless_twice_goes_on_without_a_database(stage, cluster):
-    pod = stage.replica("pod-a", on_database_loss="keep")
-    grant = stage.await_grant()
+def test_work_that_is_harmless_twice_goes_on_without_a_database(lone_stage, cluster):
+    pod = lone_stage.replica("pod-a", on_database_loss="keep")
+    grant = lone_stage.await_grant()
     run = pod.wait_worker("one", state="ready")["run"]
     cluster.stop()
-    wait_until("it stamps on beyond the term", lambda: stage.newest().last - grant.first > 2 * TTL_S)
+    wait_until("it stamps on beyond the term", lambda: lone_stage.newest().last - grant.first > 2 * TTL_S)
     assert pod.wait_worker("one", state="ready")["run"] == run
     cluster.start()
     pod.wait("it is renewed again", lambda: pod.status()["leases"][0]["trouble"] is None and held(pod))
@@ -228,33 +235,33 @@ def test_work_that_is_harmless_twice_goes_on_without_a_database(stage, cluster):
     assert pod.stop() == 0
 
 
-def test_a_failover_that_loses_the_last_grants_repeats_no_token_and_makes_no_second_holder(stage, cluster):
+def test_a_failover_that_loses_the_last_grants_repeats_no_token_and_makes_no_second_holder(lone_stage, cluster):
     """L7."""
-    pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
-    grant = stage.await_grant()
+    pods = by_name(lone_stage.replica(name) for name in ("pod-a", "pod-b"))
+    grant = lone_stage.await_grant()
     cluster.copy()
     for _ in range(3):  # grants that the copy knows nothing of
         loser = pods[grant.who]
         loser.cli("stop", "one")
-        grant = stage.await_grant(grant)
+        grant = lone_stage.await_grant(grant)
         loser.cli("start", "one")
     lost = int(cluster.sql("select counter from podvisor.lease"))
     cluster.fail_over()
     assert int(cluster.sql("select counter from podvisor.lease")) < lost
-    after = stage.await_grant(grant)
+    after = lone_stage.await_grant(grant)
     assert after.token >> 40 == 2 and grant.token >> 40 == 1
     assert after.first - grant.last > 0
     assert [pod.stop() for pod in pods.values()] == [0, 0]
-    stage.assert_one_at_a_time()
+    lone_stage.assert_one_at_a_time()
 
 
-def test_a_clock_of_the_server_that_leaps_changes_nothing(stage, cluster):
+def test_a_clock_of_the_server_that_leaps_changes_nothing(stage, shared_cluster):
     """L6, as far as it can be had without setting a clock: all that the server's clock has written says another hour."""
     pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
     grant = stage.await_grant()
     for leap in "- interval '1 hour'", "+ interval '1 hour'":
         for _ in range(5):
-            cluster.sql(f"update podvisor.lease set renewed_at = renewed_at {leap}; update podvisor.member set seen_at = seen_at {leap}")
+            shared_cluster.sql(f"update podvisor.lease set renewed_at = renewed_at {leap}; update podvisor.member set seen_at = seen_at {leap}")
             before = stage.newest()
             wait_until("it goes on", lambda: stage.newest().last - before.last > 0.3)
     assert len(stage.grants()) == 1 and stage.newest().token == grant.token
@@ -292,9 +299,9 @@ class Shards:
         wait_until(f"an even share for {len(pods)}", even, 60)
 
 
-def test_instances_are_shared_evenly_through_a_rolling_update(podvisor, directory, cluster):
+def test_instances_are_shared_evenly_through_a_rolling_update(podvisor, directory, shared_cluster):
     """L10: one replica more, one less, three times; new pods are ready whatever they hold."""
-    shards = Shards(podvisor, directory, cluster.dsn, 16)
+    shards = Shards(podvisor, directory, shared_cluster.dsn, 16)
     pods = [shards.replica(f"old-{i}") for i in range(3)]
     shards.await_even(*pods)
     for i in range(3):
@@ -310,14 +317,14 @@ def test_instances_are_shared_evenly_through_a_rolling_update(podvisor, director
     print(f"moves of each instance in six changes: {moves}")
 
 
-def test_a_worker_that_a_reload_brings_gets_a_lease_of_its_own(stage, cluster):
+def test_a_worker_that_a_reload_brings_gets_a_lease_of_its_own(stage, shared_cluster):
     pod = stage.replica("pod-a")
     stage.await_grant()
     pod.config["workers"]["two"] = {"command": ["/bin/sleep", "1000"], "lease": "another"}
     pod.write_config(pod.config)
     pod.send(signal.SIGHUP)
     pod.wait_worker("two", state="ready")
-    assert cluster.sql("select count(*) from podvisor.lease where holder like 'pod-a/%'") == "2"
+    assert shared_cluster.sql("select count(*) from podvisor.lease where holder like 'pod-a/%'") == "2"
     assert len(stage.grants()) == 1, "the first one was left alone"
     pod.config["leases"]["ttl"] = "60s"
     pod.write_config(pod.config)
@@ -351,7 +358,7 @@ def test_what_the_role_may_not_do_is_told(podvisor, directory, cluster):
     assert pod.stop() == 0
 
 
-def test_a_container_that_ends_badly_leaves_its_lease_to_its_term(stage, cluster):
+def test_a_container_that_ends_badly_leaves_its_lease_to_its_term(stage, shared_cluster):
     """The row of a podvisor that was killed is nobody's until its term is over, also for the next start of the pod."""
     first = stage.replica("pod-a")
     grant = stage.await_grant()

@@ -46,6 +46,7 @@ struct process_spec {
 	int64_t open_files, core_bytes, cpu_seconds; /* rlimits; -1: inherit */
 	int stdio[3]; /* stay the caller's, who closes them after the spawn; -1: /dev/null */
 	int64_t deadline; /* CLOCK_BOOTTIME in ms, at which its shim kills it by itself; INT64_MAX: none */
+	int ignore; /* a signal that it begins with ignored; 0: none */
 	bool terminal; /* stdio[0], if it is a free terminal, becomes its controlling one; see io/terminal.h */
 	int extra_fds[2]; /* become 3 and 4 of the worker (Chrome's control pipe); both -1: none */
 };
@@ -124,7 +125,7 @@ int process_signal(struct process *p, int signum);
 void process_follow(struct process *p, pid_t pid);
 /* Moves the deadline that it was started with; INT64_MAX: none any more. One that has passed is not moved back: the
  * shim is killing. A request that does not arrive leaves the earlier one. */
-void process_set_deadline(struct process *p, int64_t at_ms);
+int process_set_deadline(struct process *p, int64_t at_ms);
 /* SIGKILL to everything it started, until nothing is left. Cannot fail: a shim
  * that does not answer is killed and its worker's processes after it. Harmless
  * when repeated or idle. */

@@ -19,6 +19,7 @@
 	X(EFFECT_WORKER_CHECK, "worker-check") /* slot, run, value: enum probe */                          \
 	X(EFFECT_WORKER_FOLLOW, "worker-follow") /* slot, run, value: pid, the main process now */         \
 	X(EFFECT_WORKER_DEADLINE, "worker-deadline") /* slot, run, value: the shim kills by itself then */ \
+	X(EFFECT_WORKER_ACTIVATE, "worker-activate") /* slot, run: it stood by, and its lease is held */   \
 	X(EFFECT_WORKER_PROGRESS, "worker-progress") /* slot, run: ask progress.sql */                     \
 	X(EFFECT_WORKER_MEASURE, "worker-measure") /* slot, run: the memory of its tree */                 \
 	X(EFFECT_WORKER_INSPECT, "worker-inspect") /* slot, run: stacks to the log, and why */             \

@@ -130,6 +130,7 @@ struct worker {
 	uint64_t unstartable_run; /* the last one that could not be started, ... */
 	char unstartable[EVENT_TEXT_MAX]; /* ... and why */
 	bool main_ended, notified_ready, notified_stopping, reloading, killing;
+	bool warm; /* it stands by, without its lease: it is no tree of the lease's, and is judged by nothing */
 	bool watching; /* it has started: watchdog, progress and memory count */
 	bool follow; /* it named another main process: the shim has to be told */
 	enum worker_stop stop_step;
@@ -218,6 +219,8 @@ void worker_describe_rest(const struct worker *w, const char *in, char *out, siz
 
 /* The only place where a state changes: it is told to the journal there. */
 void worker_enter(struct worker *w, enum worker_state state, struct turn *t, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* It is there, and may work: its checks begin. */
+void worker_begin_work(struct worker *w, struct turn *t);
 /* Another run follows the one that ended. */
 void worker_come_back(struct worker *w);
 /* Its main process is there and nobody ends it. */

@@ -34,4 +34,11 @@ static inline int kernel_default_action(int signal)
 	return (int)syscall(SYS_rt_sigaction, signal, default_action, NULL, sizeof(uint64_t));
 }
 
+/* The first word of the kernel's form is the handler; 1 is SIG_IGN. */
+static inline int kernel_ignore(int signal)
+{
+	static const long ignored[8] = {1};
+	return (int)syscall(SYS_rt_sigaction, signal, ignored, NULL, sizeof(uint64_t));
+}
+
 #endif

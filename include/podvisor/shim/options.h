@@ -22,6 +22,7 @@ struct options {
 	int64_t keep; /* the worker keeps the descriptors below it */
 	int64_t parent; /* podvisor's pid */
 	int64_t deadline; /* CLOCK_BOOTTIME in ms: the tree is killed then */
+	int64_t ignore; /* a signal that the worker ignores until it handles it */
 	int64_t uid, gid, umask, nice, oom_score_adj;
 	int64_t open_files, core_bytes, cpu_seconds;
 	int64_t soft_files; /* the soft limit alone, below the hard one that is inherited */

@@ -582,6 +582,9 @@ static void a_leased_worker_needs_to_know_where_leases_live(void **state)
 	assert_one("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'l'}, 'b': {'command': ['x'], 'lease': "
 		   "{'name': 'l', 'spread': true}}}}",
 		"workers.b.lease", "is not spread as that of worker a, which has the same name");
+	assert_one("{" W ", 'standby': 'warm'}}}", "workers.a.standby", "belongs to a service with a \"lease\"");
+	assert_one("{" P "}, 'workers': {'a': {'command': ['x'], 'kind': 'task', 'lease': 'l', 'standby': 'warm'}}}",
+		"workers.a.standby", "belongs to a service with a \"lease\"");
 	struct config *c = must_parse("{" P "}, 'workers': {'a': {'command': ['x'], 'lease': 'l'}}}");
 	assert_string_equal(c->workers[0].lease, "l");
 	config_release(c);
@@ -681,8 +684,7 @@ static void nothing_is_accepted_that_is_not_there(void **state)
 		   "{'disk_hard': '40%'}}}}",
 		"browsers.b.recycle.disk_hard", "disk_hard 40% is not above disk 40%");
 	/* Its type is looked at nevertheless. */
-	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\")");
-	assert_one("{" W ", 'standby': 'warm'}}}", "workers.a.standby", "\"warm\" is not available in this version");
+	assert_one("{" W ", 'standby': 5}}}", "workers.a.standby", "is a number (expected one of \"cold\", \"warm\")");
 	assert_one("{" W ", 'progress': {'notify': true, 'stale': 1}}}}", "workers.a.progress.stale",
 		"unknown key \"stale\" (known here: \"notify\", \"postgres\", \"sql\", \"stalled_after\", \"max_age\", "
 		"\"interval\", \"action\")");

@@ -23,7 +23,7 @@ struct stage {
 	struct plan plan;
 	ms_t now;
 	struct lease_orders orders; /* the newest */
-	int spawns, signals, kills, deadlines, exits;
+	int spawns, signals, kills, deadlines, activations, exits;
 	int64_t deadline;
 };
 
@@ -69,6 +69,7 @@ static void note(struct stage *s, const struct effect *e)
 	s->spawns += e->kind == EFFECT_WORKER_SPAWN;
 	s->signals += e->kind == EFFECT_WORKER_SIGNAL;
 	s->kills += e->kind == EFFECT_WORKER_KILL;
+	s->activations += e->kind == EFFECT_WORKER_ACTIVATE;
 	s->exits += e->kind == EFFECT_EXIT;
 	if (e->kind == EFFECT_WORKER_DEADLINE)
 		s->deadlines++, s->deadline = e->value;
@@ -217,6 +218,99 @@ static void the_token_of_an_object_is_what_the_object_says(void **state)
 	strike_stage(&s);
 	set_stage(&s, "{\"leases\": {\"backend\": \"kubernetes\"}}");
 	assert_int_equal(lease_book_token(&s.world->leases, 1, 7), 7);
+	strike_stage(&s);
+}
+
+#define WARM ", \"standby\": \"warm\", \"critical\": true"
+
+static void one_that_stands_by_warm_has_a_process_and_no_tree(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(WARM));
+	turn(&s);
+	assert_int_equal(s.spawns, 1);
+	assert_int_equal(one(&s)->state, WORKER_STANDBY);
+	assert_int_equal(one(&s)->fencing_token, 0);
+	assert_int_equal(one(&s)->lease_deadline, CLOCK_NEVER);
+	starts(&s);
+	answer(&s, EVENT_LEASE_ANSWERED, 4, "pod-b/0123");
+	assert_int_equal(one(&s)->state, WORKER_STANDBY);
+	assert_string_equal(one(&s)->reason, "lease indexer is held by pod-b");
+	assert_false(s.world->leases.entries[0]->wish.tree);
+	assert_true(s.world->leases.entries[0]->wish.wanted);
+	assert_true(is_ready(&s));
+	pass(&s, 60000);
+	assert_int_equal(s.signals + s.kills + s.activations, 0);
+	strike_stage(&s);
+}
+
+static void a_granted_lease_activates_it_with_token_and_deadline_and_it_is_a_tree_then(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(WARM));
+	is_granted(&s);
+	assert_int_equal(s.activations, 0); /* there is nothing to signal yet */
+	starts(&s);
+	assert_int_equal(s.activations, 1);
+	assert_int_equal(s.spawns, 1);
+	assert_int_equal(one(&s)->state, WORKER_READY);
+	assert_int_equal(one(&s)->fencing_token, (INT64_C(3) << 40) + 5);
+	assert_int_equal(one(&s)->lease_deadline, s.now + 12000);
+	assert_true(s.world->leases.entries[0]->wish.tree);
+	pass(&s, 3300);
+	answer(&s, EVENT_LEASE_ANSWERED, 5, "me");
+	assert_int_equal(s.deadline, s.now + 12000);
+	strike_stage(&s);
+}
+
+static void one_that_was_activated_ends_with_its_lease_and_another_stands_by(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(WARM));
+	is_granted(&s);
+	starts(&s);
+	pass(&s, 12000);
+	assert_int_equal(s.kills, 1);
+	ends(&s, SIGKILL);
+	assert_int_equal(s.spawns, 2);
+	assert_int_equal(one(&s)->state, WORKER_STANDBY);
+	assert_int_equal(one(&s)->restarts[CAUSE_LEASE], 1);
+	assert_int_equal(one(&s)->fencing_token, 0);
+	assert_int_equal(lease_of(&s)->state, LEASE_RELEASING);
+	strike_stage(&s);
+}
+
+static void one_that_stands_by_warm_is_stopped_like_any_other_and_without_its_stop_command(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(WARM ", \"stop\": {\"command\": [\"x\"]}"));
+	turn(&s);
+	starts(&s);
+	tell(&s, (struct event){.kind = EVENT_ASKED_SHUTDOWN, .count = 1});
+	assert_int_equal(s.signals, 1);
+	ends(&s, SIGTERM);
+	assert_int_equal(one(&s)->state, WORKER_STOPPED);
+	assert_int_equal(s.spawns, 1);
+	strike_stage(&s);
+}
+
+static void one_whose_warm_process_ends_starts_another_after_its_back_off(void **state)
+{
+	struct stage s;
+	(void)state;
+	set_stage(&s, LEASED(WARM));
+	turn(&s);
+	starts(&s);
+	ends(&s, 1 << 8);
+	assert_int_equal(one(&s)->restarts[CAUSE_EXIT], 1);
+	pass(&s, 60000);
+	assert_int_equal(s.spawns, 2);
+	assert_int_equal(one(&s)->state, WORKER_STANDBY);
+	assert_int_equal(s.activations, 0);
 	strike_stage(&s);
 }
 
@@ -549,6 +643,11 @@ int main(void)
 		cmocka_unit_test(each_renewal_moves_the_deadline_of_the_shim),
 		cmocka_unit_test(without_an_answer_it_is_asked_to_end_and_then_killed),
 		cmocka_unit_test(the_token_of_an_object_is_what_the_object_says),
+		cmocka_unit_test(one_that_stands_by_warm_has_a_process_and_no_tree),
+		cmocka_unit_test(a_granted_lease_activates_it_with_token_and_deadline_and_it_is_a_tree_then),
+		cmocka_unit_test(one_that_was_activated_ends_with_its_lease_and_another_stands_by),
+		cmocka_unit_test(one_that_stands_by_warm_is_stopped_like_any_other_and_without_its_stop_command),
+		cmocka_unit_test(one_whose_warm_process_ends_starts_another_after_its_back_off),
 		cmocka_unit_test(one_that_keeps_without_a_database_has_no_deadline),
 		cmocka_unit_test(one_that_was_killed_by_its_shim_while_podvisor_slept_has_not_failed),
 		cmocka_unit_test(a_lease_that_another_has_taken_kills_at_once_without_a_stop_command),
