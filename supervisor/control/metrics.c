@@ -475,7 +475,7 @@ static void put_postgres_checks(struct scrape *c)
 	for (int i = 0; i < DATABASE_PATHS * 2; i++)
 		openmetrics_count(&c->m, (int64_t)d->checks[i / 2][i % 2],
 			LABELS({"database", d->config->name}, {"kind", i / 2 == DATABASE_KEPT ? "kept" : "canary"},
-				{"result", i % 2 ? "failed" : "ok"}));
+				{"result", i % 2 == DATABASE_FAILED ? "failed" : "ok"}));
 }
 
 static void put_postgres_seconds(struct scrape *c)

@@ -353,9 +353,10 @@ json_t *shapes_volume(const struct snapshot *s, const struct volume *v)
 		(json_int_t)v->fulls);
 }
 
-static json_t *shape_path(const uint64_t checks[2])
+static json_t *shape_path(const uint64_t checks[DATABASE_RESULTS])
 {
-	return json_pack("{s:I,s:I}", "ok", (json_int_t)checks[0], "failed", (json_int_t)checks[1]);
+	return json_pack(
+		"{s:I,s:I}", "ok", (json_int_t)checks[DATABASE_OK], "failed", (json_int_t)checks[DATABASE_FAILED]);
 }
 
 static bool database_answers(const struct database *d)

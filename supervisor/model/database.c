@@ -258,7 +258,7 @@ static void count_failure(struct database *d, const struct event *e, struct turn
 
 static void count_check(struct database *d, const struct event *e, bool ok)
 {
-	d->checks[e->postgres.canary ? DATABASE_CANARY : DATABASE_KEPT][ok]++;
+	d->checks[e->postgres.canary ? DATABASE_CANARY : DATABASE_KEPT][ok ? DATABASE_OK : DATABASE_FAILED]++;
 	if (e->postgres.call_max_us > d->call_max_us)
 		d->call_max_us = e->postgres.call_max_us;
 	if (ok && !e->postgres.canary)

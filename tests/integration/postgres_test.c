@@ -377,7 +377,7 @@ static void a_running_server_is_up_and_tells_about_itself(void **state)
 
 static bool has_checked_often(struct bench *b)
 {
-	return b->database.checks[DATABASE_KEPT][1] >= 20;
+	return b->database.checks[DATABASE_KEPT][DATABASE_OK] >= 20;
 }
 
 static void the_session_is_kept_from_check_to_check(void **state)
@@ -388,12 +388,12 @@ static void the_session_is_kept_from_check_to_check(void **state)
 	await(b, has_checked_often);
 	assert_int_equal(our_backend(), backend);
 	assert_int_equal(b->database.reconnects, 0);
-	assert_int_equal(b->database.checks[DATABASE_KEPT][0], 0);
+	assert_int_equal(b->database.checks[DATABASE_KEPT][DATABASE_FAILED], 0);
 }
 
 static bool has_sent_a_canary(struct bench *b)
 {
-	return b->database.checks[DATABASE_CANARY][1] > 0;
+	return b->database.checks[DATABASE_CANARY][DATABASE_OK] > 0;
 }
 
 static void a_canary_opens_a_session_of_its_own_and_closes_it(void **state)
@@ -601,7 +601,7 @@ static void a_silent_host_and_a_dead_one_do_not_hide_a_good_one(void **state)
 	snprintf(b->dsn, sizeof(b->dsn), "postgresql://app@127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/postgres", port,
 		free_port(), cluster.port);
 	await(b, is_up);
-	assert_int_equal(b->database.checks[DATABASE_KEPT][0], 0);
+	assert_int_equal(b->database.checks[DATABASE_KEPT][DATABASE_FAILED], 0);
 	close(fd);
 }
 

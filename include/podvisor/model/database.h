@@ -38,8 +38,9 @@ enum database_state {
 };
 const char *database_state_name(enum database_state state);
 
-/* Counters of checks: [kept session / canary][ok / failed]. */
+/* Counters of checks. */
 enum { DATABASE_KEPT, DATABASE_CANARY, DATABASE_PATHS };
+enum { DATABASE_OK, DATABASE_FAILED, DATABASE_RESULTS };
 
 /* Checks over which slow is judged. */
 #define DATABASE_RECENT 20
@@ -64,7 +65,7 @@ struct database {
 	/* last observations */
 	bool in_recovery, read_only;
 	int64_t connections, max_connections, timeline, lag_ms, call_max_us;
-	uint64_t checks[DATABASE_PATHS][2];
+	uint64_t checks[DATABASE_PATHS][DATABASE_RESULTS];
 	uint64_t reconnects;
 	uint64_t failures_by_class[100]; /* by the two digits of SQLSTATE classes 00..99 where numeric */
 	uint64_t failures_other;

@@ -209,7 +209,7 @@ static void a_database_that_does_not_answer_shows_nothing_stale(void **state)
 {
 	(void)state;
 	database.failures_by_class[53] = 2;
-	database.checks[DATABASE_CANARY][1] = 7;
+	database.checks[DATABASE_CANARY][DATABASE_FAILED] = 7;
 	scrape();
 	has("\npodvisor_postgres_up{database=\"main\"} 1\n");
 	has("\npodvisor_postgres_max_connections{database=\"main\"} 100\n");

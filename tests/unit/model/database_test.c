@@ -449,7 +449,11 @@ static void a_canary_is_sent_every_canary_interval(void **state)
 	database_apply(&b->d, &e, &b->turn);
 	until_canary(b);
 	assert_int_equal(b->turn.now, begun + 120000);
-	assert_int_equal(b->d.checks[DATABASE_CANARY][1], 1);
+	assert_int_equal(b->d.checks[DATABASE_CANARY][DATABASE_OK], 1);
+	e = failure(b, true, POSTGRES_REASON_HUNG, "");
+	database_apply(&b->d, &e, &b->turn);
+	assert_int_equal(b->d.checks[DATABASE_CANARY][DATABASE_FAILED], 1);
+	assert_int_equal(b->d.checks[DATABASE_CANARY][DATABASE_OK], 1);
 }
 
 static void a_refused_canary_degrades_while_the_kept_session_works(void **state)
@@ -546,8 +550,8 @@ static void random_walks_never_get_stuck(void **state)
 		assert_true(b->d.state != DATABASE_DOWN || (b->d.unready_at && b->d.down_since && b->d.ever_up));
 		assert_true(b->d.state != DATABASE_UNKNOWN || !b->d.ever_up);
 	}
-	assert_true(b->d.checks[DATABASE_KEPT][0] > 1000);
-	assert_true(b->d.checks[DATABASE_CANARY][0] > 100);
+	assert_true(b->d.checks[DATABASE_KEPT][DATABASE_FAILED] > 1000);
+	assert_true(b->d.checks[DATABASE_CANARY][DATABASE_FAILED] > 100);
 }
 
 int main(void)
