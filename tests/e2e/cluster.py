@@ -19,12 +19,17 @@ class Cluster:
     """A PostgreSQL of the test's own, run by an ordinary user."""
     BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
-    def __init__(self, tcp=False):
-        self.host = "127.0.0.1" if tcp else ""
+    def __init__(self, tcp=False, host=None, within=(), env=None):
+        """within: words in front of the server's, which exec it; env: beside podvisor's own, the server's."""
+        self.host = host or ("127.0.0.1" if tcp else "")
+        self.within, self.env = within, {**os.environ, **(env or {})}
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="podvisor-pg."))
         os.chown(self.path, self.user.pw_uid, self.user.pw_gid)
         self.run("initdb", "-D", str(self.path / "data"), "-U", "boss", "-A", "trust", "-N")
+        if host:
+            with open(self.path / "data" / "pg_hba.conf", "a", encoding="ascii") as hba:
+                hba.write("host all all all trust\n")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -40,13 +45,17 @@ class Cluster:
             os.setgid(self.user.pw_gid)
             os.setuid(self.user.pw_uid)
 
+    def as_user(self):
+        """In front of the server, when what stands before it has to be root."""
+        return ("setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups") if self.within else ()
+
     def run(self, *argv):
         subprocess.run([self.BIN / argv[0], *argv[1:]], check=True, stdout=subprocess.DEVNULL, cwd="/", preexec_fn=self.become)
 
     def start(self):
-        self.server = subprocess.Popen([self.BIN / "postgres", "-D", self.data, "-k", self.path, "-h", self.host, "-p",
+        self.server = subprocess.Popen([*self.within, *self.as_user(), self.BIN / "postgres", "-D", self.data, "-k", self.path, "-h", self.host, "-p",
                                         str(self.port), "-F", "-c", "dynamic_shared_memory_type=mmap"], stdout=self.log, stderr=self.log, cwd="/",
-                                       preexec_fn=self.become)
+                                       env=self.env, preexec_fn=None if self.within else self.become)
         await_true("PostgreSQL answers", lambda: subprocess.run(
             [self.BIN / "pg_isready", "-q", "-d", self.dsn], check=False).returncode == 0)
 
@@ -89,7 +98,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def shared_cluster():
     """For tests that leave it as it was."""
-    one = Cluster()
+    one = Cluster(tcp=True)
     yield one
     one.end()
 
