@@ -19,10 +19,10 @@ class Cluster:
     """A PostgreSQL of the test's own, run by an ordinary user."""
     BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
-    def __init__(self, tcp=False, host=None, within=(), env=None):
+    def __init__(self, tcp=False, host=None, within=(), env=None, options=()):
         """within: words in front of the server's, which exec it; env: beside podvisor's own, the server's."""
         self.host = host or ("127.0.0.1" if tcp else "")
-        self.within, self.env = within, {**os.environ, **(env or {})}
+        self.within, self.env, self.options = within, {**os.environ, **(env or {})}, options
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="podvisor-pg."))
         os.chown(self.path, self.user.pw_uid, self.user.pw_gid)
@@ -54,7 +54,7 @@ class Cluster:
 
     def start(self):
         self.server = subprocess.Popen([*self.within, *self.as_user(), self.BIN / "postgres", "-D", self.data, "-k", self.path, "-h", self.host, "-p",
-                                        str(self.port), "-F", "-c", "dynamic_shared_memory_type=mmap"], stdout=self.log, stderr=self.log, cwd="/",
+                                        str(self.port), "-F", "-c", "dynamic_shared_memory_type=mmap", *self.options], stdout=self.log, stderr=self.log, cwd="/",
                                        env=self.env, preexec_fn=None if self.within else self.become)
         await_true("PostgreSQL answers", lambda: subprocess.run(
             [self.BIN / "pg_isready", "-q", "-d", self.dsn], check=False).returncode == 0)

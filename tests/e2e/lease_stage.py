@@ -38,6 +38,7 @@ class Stage:
 
     def __init__(self, start, path, dsn):
         self.start, self.stamps, self.dsn = start, pathlib.Path(path) / "stamps", dsn
+        self.env = {}  # of podvisor; or what makes it of the replica's name
         self.stamps.touch()
 
     def where(self, dsn):
@@ -49,6 +50,7 @@ class Stage:
         sections, env = self.where(dsn)
         sections["leases"].update({**TIMES, **(leases or {})})
         workers = {"one": {"command": command, "lease": "indexer", "env": {"WHO": name}, **worker}}
+        env = {**env, **(self.env(name) if callable(self.env) else self.env)}
         return self.start({"instance": name, **sections, "workers": workers}, env=env)
 
     def grants(self):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cluster import Wire, cluster, shared_cluster, tcp_cluster
+from cluster import Cluster, Wire, cluster, shared_cluster, tcp_cluster
 from lease_stage import HELD_AGAIN_S, KILL_AT_S, PYTHON, SLOW, STAMP, TIMES, TTL_S, Stage, by_name, held, metric
 from podvisor import wait_until
 
@@ -144,6 +144,7 @@ def test_a_holder_whose_podvisor_is_stopped_is_killed_by_its_shim_before_another
     after = stage.await_grant(grant)
     killed_after = next(g for g in stage.grants() if g.token == grant.token).last - stopped_at
     assert killed_after <= KILL_AT_S + 0.5 * SLOW
+    time.sleep(max(0, stopped_at + float(os.environ.get("STOPPED_S", "0")) - time.clock_gettime(time.CLOCK_BOOTTIME)))
     stopped.send(signal.SIGCONT)
     stopped.wait_worker("one", state="standby", reason=f"lease indexer is held by {after.who}")
     assert metric(stopped, "podvisor_lease_fence_kills_total") == 1
@@ -256,7 +257,7 @@ def test_a_failover_that_loses_the_last_grants_repeats_no_token_and_makes_no_sec
 
 
 def test_a_clock_of_the_server_that_leaps_changes_nothing(stage, shared_cluster):
-    """L6, as far as it can be had without setting a clock: all that the server's clock has written says another hour."""
+    """All that the server's clock has written says another hour."""
     pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
     grant = stage.await_grant()
     for leap in "- interval '1 hour'", "+ interval '1 hour'":
@@ -267,6 +268,54 @@ def test_a_clock_of_the_server_that_leaps_changes_nothing(stage, shared_cluster)
     assert len(stage.grants()) == 1 and stage.newest().token == grant.token
     assert [pod.stop() for pod in pods.values()] == [0, 0]
     stage.assert_one_at_a_time()
+
+
+FAKETIME = pathlib.Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketime.so.1"
+
+
+def test_clocks_on_the_wall_that_are_set_change_nothing(podvisor, directory):
+    """L6: the server's and the replicas', an hour on and back, each to another hour."""
+    assert FAKETIME.exists(), "libfaketime is not installed"
+    clocks = {name: pathlib.Path(directory) / f"clock-{name}" for name in ("server", "pod-a", "pod-b")}
+    sanitized = SLOW > 1  # a sanitizer wants to be loaded first
+
+    def fake(name):
+        return {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clocks[name]), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_NO_CACHE": "1"}
+
+    def set_clock(name, hours):
+        fresh = clocks[name].with_suffix(".new")
+        fresh.write_text(f"{hours:+d}h\n")
+        fresh.rename(clocks[name])
+
+    os.chmod(directory, 0o755)
+    for name in clocks:
+        set_clock(name, 0)
+    server = Cluster(env=fake("server"))
+    try:
+        stage = Stage(podvisor, directory, server.dsn)
+        stage.env = {} if sanitized else fake
+        pods = by_name(stage.replica(name) for name in ("pod-a", "pod-b"))
+        grant = stage.await_grant()
+        began, now = stage.newest().first, int(server.sql("select extract(epoch from clock_timestamp())::bigint"))
+        for hours in 1, -1, 0:
+            for i, name in enumerate(clocks):
+                set_clock(name, hours * (i + 1))
+            wait_until("the server's clock leaps", lambda: abs(
+                int(server.sql("select extract(epoch from clock_timestamp())::bigint")) - now - 3600 * hours) < 600)
+            before = stage.newest().last
+            wait_until("it goes on over some renewals", lambda: stage.newest().last - before > TTL_S / 3)
+        assert len(stage.grants()) == 1 and stage.newest().first == began, "nobody took it early"
+        holder = pods[grant.who]
+        assert holder.status()["leases"][0]["renewals_failed"] == 0
+        set_clock("server", -1)
+        assert holder.stop() == 0
+        last = stage.newest().last
+        assert stage.await_grant(grant).first - last < TTL_S
+        assert [pod.stop() for name, pod in pods.items() if name != grant.who] == [0]
+        stage.assert_one_at_a_time()
+    finally:
+        server.end()
 
 
 class Shards:
