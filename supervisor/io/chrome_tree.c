@@ -43,6 +43,14 @@ static enum chrome_type utility_type(struct span line)
 	return span_equals(sub, "storage.mojom.StorageService") ? CHROME_STORAGE : CHROME_UTILITY;
 }
 
+/* Full Chromium's processes write their title anew, as one string with blanks. */
+static size_t program_length(struct span line)
+{
+	size_t n = strnlen(line.at, line.len);
+	const char *option = memmem(line.at, n, " --", 3);
+	return option ? (size_t)(option - line.at) : n;
+}
+
 enum chrome_type chrome_tree_type_of(struct span line)
 {
 	static const struct {
@@ -51,7 +59,7 @@ enum chrome_type chrome_tree_type_of(struct span line)
 	} types[] = {{"renderer", CHROME_RENDERER}, {"gpu-process", CHROME_GPU}, {"zygote", CHROME_ZYGOTE},
 		{"crashpad-handler", CHROME_CRASHPAD}};
 	struct span type;
-	size_t program = line.len ? strnlen(line.at, line.len) : 0;
+	size_t program = line.len ? program_length(line) : 0;
 	if (program && memmem(line.at, program, "crashpad", 8))
 		return CHROME_CRASHPAD;
 	if (!find_value(line, "--type=", &type))

@@ -36,8 +36,9 @@ def test_a_browser_that_is_stopped_is_hung(podvisor):
         assert chrome.metric("leftover_processes") == 0
 
 
-def test_zygotes_that_are_gone_are_noticed_although_every_answer_is_good(podvisor):
-    with Chrome(podvisor) as chrome:
+@pytest.mark.parametrize("executable", [c for c in ("chromium-headless-shell", "chromium") if shutil.which(c)])
+def test_zygotes_that_are_gone_are_noticed_although_every_answer_is_good(podvisor, executable):
+    with Chrome(podvisor, executable=executable) as chrome:
         chrome.pod.wait("a census", lambda: chrome.metric("processes", type="zygote"))
         time.sleep(6)  # the next census is that of a Chrome that serves; nothing tells when it is taken
         for pid in chrome.of_type("zygote"):
@@ -45,6 +46,18 @@ def test_zygotes_that_are_gone_are_noticed_although_every_answer_is_good(podviso
         chrome.wait_generation(2)
         reasons = chrome.state()["recycles_by_reason"]
         assert reasons.get("zygote") == 1, reasons
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_the_processes_of_the_full_chromium_are_told_apart(podvisor):
+    with Chrome(podvisor, executable="chromium") as chrome:
+        def seen():
+            return all(chrome.metric("processes", type=t) for t in ("browser", "renderer", "gpu", "zygote", "network", "crashpad"))
+        chrome.pod.wait("a census", seen)
+        assert chrome.metric("processes", type="zygote") == 2 and chrome.metric("processes", type="gpu") == 1
+        os.kill(chrome.of_type("network.mojom.NetworkService")[0], signal.SIGKILL)
+        chrome.pod.wait("its end is told", lambda: chrome.pod.events(what="part-lost", text="its network service has ended"))
+        assert chrome.state()["recycles"] == 0
 
 
 # Two misses instead of three.

@@ -31,6 +31,11 @@ static void each_type_is_told_by_its_words(void **state)
 		{LINE("/c\0--url=http://x/?--type=renderer\0"), CHROME_OTHER},
 		{LINE("/c\0--type=renderers\0"), CHROME_OTHER},
 		{LINE(""), CHROME_OTHER},
+		/* The full Chromium writes its title anew, with blanks, and names crashpad's handler in it. */
+		{LINE("/usr/lib/chromium/chromium --type=zygote --crashpad-handler-pid=0"), CHROME_ZYGOTE},
+		{LINE("/usr/lib/chromium/chromium --type=utility --utility-sub-type=network.mojom.NetworkService "
+		      "--crashpad-handler-pid=0 --enable-crash-reporter=,"),
+			CHROME_NETWORK},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		assert_int_equal(chrome_tree_type_of(cases[i].line), cases[i].type);
