@@ -72,7 +72,7 @@ export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
 .PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e faults asan valgrind tidy tidy-all tidy-files format format-check \
-	layers cover fuzz fuzzers bench deps compile_commands.json manual install clean help FORCE
+	layers cover fuzz fuzzers bench chrome-faults deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -124,6 +124,10 @@ bench: ## Measure podvisor beside its peers (BENCH_ARGS="--rounds 5 --only start
 	.ci/install build bench
 	+$(MAKE) --no-print-directory -j$(JOBS) all
 	tests/bench/run $(BENCH_ARGS)
+chrome-faults: all ## Chrome's fault matrix with its times, 100 kills, 20 swaps under load (CHROME_ARGS="--only GPU"; 50 minutes)
+	tests/bench/chrome_faults $(CHROME_ARGS)
+	PODVISOR_KILLS=100 PODVISOR_SWAPS=20 $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_browser_life.py \
+		tests/e2e/test_browser_clients.py -k "whatever_is_killed or swaps_under_load"
 
 C_FILES = $(shell find supervisor include tests -name '*.[ch]' -not -path '*/node_modules/*')
 format: ## Reformat every C file

@@ -1,7 +1,10 @@
 """make bench: that every row can be measured, and that nothing of a measurement stays. What it measures is no test's business."""
 import json
 import os
+import shutil
 import subprocess
+
+import pytest
 
 from podvisor import not_under_valgrind
 from supervised import MARK, ROOT, SLOWER, built, marked_with
@@ -33,3 +36,14 @@ def test_a_row_or_a_peer_that_there_is_not_is_refused():
     for words in (["--only", "nothing"], ["--peers", "floor,nobody"], ["--rounds", "0"]):
         done = subprocess.run([RUN, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOWER)
         assert done.returncode == 2 and "error:" in done.stderr, done
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a RAM disk of its own needs root")
+@pytest.mark.skipif(not shutil.which("chromium-headless-shell"), reason="chromium-headless-shell is not installed")
+def test_a_fault_of_chrome_can_be_measured():
+    program = str(ROOT / "tests" / "bench" / "chrome_faults")
+    done = subprocess.run([program, "--chrome", "chromium-headless-shell", "--only", "at the start"], capture_output=True,
+                          text=True, timeout=120)
+    head, _, row = done.stdout.splitlines()
+    assert done.returncode == 0 and head.startswith("| fault | Chrome | blamed |"), done
+    assert row.startswith("| RAM disk full at the start | chromium-headless-shell | disk | "), done
