@@ -77,7 +77,10 @@ static void on_started(struct worker *w, const struct event *e, struct turn *t)
 {
 	if (w->started_at)
 		return;
-	w->pid = worker_current_run(w)->pid = e->pid;
+	if (w->pid)
+		w->follow = w->pid != e->pid;
+	else
+		w->pid = worker_current_run(w)->pid = e->pid;
 	w->started_at = worker_current_run(w)->started_at = t->now;
 	if (!w->warm)
 		worker_begin_work(w, t);
@@ -336,13 +339,14 @@ static void take_watchdog(struct worker *w, const struct event *e, struct turn *
 	w->triggered |= (bits & NOTIFIED_TRIGGER) != 0;
 }
 
-/* The runtime has seen that the process is one of its own. */
+/* The runtime has seen that the process is one of its own. A quick worker may say so before its shim has told that it
+ * has started, which could not follow anybody yet. */
 static void take_main(struct worker *w, int pid)
 {
 	if (pid == w->pid || w->main_ended)
 		return;
 	w->pid = worker_current_run(w)->pid = pid;
-	w->follow = true;
+	w->follow = w->started_at != 0;
 }
 
 static void take_progress(struct worker *w, double value, struct turn *t)

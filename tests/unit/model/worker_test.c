@@ -643,6 +643,26 @@ static void another_main_process_is_followed(void **state)
 	assert_null(plan(b));
 }
 
+/* A quick worker speaks before its shim has said that it runs. */
+static void a_main_process_that_is_named_before_the_start_is_told_is_followed(void **state)
+{
+	struct bench *b = *state;
+	expect(b, EFFECT_WORKER_SPAWN);
+	struct event e = {.kind = EVENT_WORKER_NOTIFIED};
+	e.notified.bits = NOTIFIED_MAINPID;
+	e.notified.mainpid = 43;
+	tell(b, e);
+	assert_null(plan(b));
+	tell(b, (struct event){.kind = EVENT_WORKER_STARTED, .pid = 42});
+	const struct effect *follow = plan(b);
+	assert_non_null(follow);
+	assert_int_equal(follow->kind, EFFECT_WORKER_FOLLOW);
+	assert_int_equal(follow->value, 43);
+	assert_null(plan(b));
+	assert_int_equal(b->worker.pid, 43);
+	assert_string_equal(b->worker.reason, "pid 43");
+}
+
 static void its_errno_stands_in_how_it_ended(void **state)
 {
 	struct bench *b = *state;
@@ -1127,6 +1147,7 @@ int main(void)
 		TEST(a_worker_that_says_that_it_stops_gets_no_signal_but_a_deadline),
 		TEST(a_reload_of_its_own_is_shown_and_keeps_it_ready),
 		TEST(another_main_process_is_followed),
+		TEST(a_main_process_that_is_named_before_the_start_is_told_is_followed),
 		TEST(its_errno_stands_in_how_it_ended),
 		TEST(work_that_stands_still_restarts_it),
 		TEST(work_that_stands_still_may_be_reported_only),
