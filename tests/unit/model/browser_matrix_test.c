@@ -210,7 +210,7 @@ static const struct cell table[BROWSER_STATE_COUNT][WHAT_COUNT] =
 				[EXITED] = TO(STOPPING, KILL),
 				[GONE] = TO(CLEANING, CLEAN),
 				[STOP] = TO(STOPPING, CLOSE),
-				[RESTART] = TO(STOPPING, CLOSE),
+				[RESTART] = TO(READY, LAUNCH), /* green, beside it */
 			},
 		[BROWSER_DRAINING] =
 			{
