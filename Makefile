@@ -71,7 +71,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e faults asan valgrind tidy tidy-all tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e charts tools faults asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench chrome-faults deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -91,7 +91,8 @@ run: ## Install what is needed, build, and run the whole demo stack (Ctrl-C ends
 	BUILD=$(abspath $(BUILD)) exec examples/demo/run
 test: ## Everything: packages, check, integration and end-to-end tests; ends with the counts
 	.ci/install
-	$(SUITES) gcc clang layers format tidy spin asan-unit asan-sim integration e2e
+	.ci/tools
+	$(SUITES) gcc clang layers format tidy spin asan-unit asan-sim integration charts e2e
 check: ## The gate: gcc and clang, layers, format, tidy, unit tests and simulation under sanitizers
 	$(SUITES) gcc clang layers format tidy asan-unit asan-sim
 
@@ -112,6 +113,8 @@ valgrind: ## The same under valgrind
 	$(SUITES) valgrind-unit valgrind-sim valgrind-integration valgrind-e2e
 spin: ## The protocol of leases, model-checked to completion, and its known mistakes found (Spin)
 	$(SUITES) spin
+charts: ## Charts and deploy tooling: rendered, refused, validated, run (ONLY=expression picks some; make tools first)
+	$(SUITES) charts
 tidy: ## clang-tidy and cppcheck
 	$(SUITES) tidy
 layers: $(LIBS) ## The rule of LAYERS: includes, cycles and symbols
@@ -150,6 +153,8 @@ manual: programs ## Write docs/man/podvisor.1 and docs/commands.md out of the ta
 	docs/man/generate $(BUILD)/podvisor
 deps: ## Install the Debian packages that build, run and test podvisor
 	.ci/install
+tools: ## Install Helm 3 and 4, kubeconform, actionlint ... outside the repository, each at its version
+	.ci/tools
 compile_commands.json: ## The compilation database for editors
 	@printf '%s\n' $(wildcard supervisor/*.c supervisor/*/*.c tests/*/*.c tests/*/*/*.c) | \
 	$(PYTHON) tests/tools/compile-commands $(CC) $(CPPFLAGS) $(PC_CFLAGS) $(CFLAGS) > $@
