@@ -71,7 +71,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e charts tools faults asan valgrind tidy tidy-all tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e charts tools deploy rollback bootstrap preview preview-down preview-sweep dns-plan dns-apply faults asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench chrome-faults deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -148,6 +148,28 @@ $(BUILD)/tidy/%.ok: supervisor/%.c $(BUILD)/obj/%.o .clang-tidy
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- -std=gnu11 $(CPPFLAGS) $(PC_CFLAGS) 2>$@.err || { cat $@.err; false; }
 	touch $@
+
+# Deploying: each is a script of deploy/ with --help. DRY=1 only says what would be done.
+DRY_RUN := $(if $(DRY),--dry-run)
+deploy: ## Put an image into service (ENV=stage|prod DIGEST=sha256:...)
+	deploy/deploy --env '$(ENV)' --digest '$(DIGEST)' $(DRY_RUN)
+rollback: ## Go back to the revision before (ENV=stage|prod, TO=revision)
+	deploy/rollback --env '$(ENV)' $(if $(TO),--to '$(TO)') $(DRY_RUN)
+bootstrap: ## From an empty account to the running stack (ENV=stage|prod EMAIL=you@example.org)
+	deploy/bootstrap --env '$(ENV)' --email '$(EMAIL)' $(if $(DIGEST),--digest '$(DIGEST)') $(if $(FROM),--from '$(FROM)') $(DRY_RUN)
+# What comes from a pull request goes by the environment: make would put it into a shell's line.
+preview preview-down preview-sweep: export PREVIEW_BRANCH := $(value BRANCH)
+preview preview-down preview-sweep: export PREVIEW_OPEN := $(value OPEN)
+preview: ## Make or update the preview of a pull request (PR=N APP=frontend|docs BRANCH=name)
+	deploy/preview up --app '$(APP)' --pr '$(PR)' --branch="$$PREVIEW_BRANCH" $(DRY_RUN)
+preview-down: ## Take it down (PR=N APP=frontend|docs)
+	deploy/preview down --app '$(APP)' --pr '$(PR)' $(DRY_RUN)
+preview-sweep: ## Take down what is no longer open (APP=frontend|docs OPEN=N,N)
+	deploy/preview sweep --app '$(APP)' --open="$$PREVIEW_OPEN" $(DRY_RUN)
+dns-plan: ## What would change in the zone (ENV=stage|prod ADDRESS=load balancer's)
+	deploy/dns plan --env '$(ENV)' --address '$(ADDRESS)'
+dns-apply: ## Change it
+	deploy/dns apply --env '$(ENV)' --address '$(ADDRESS)' $(DRY_RUN)
 
 manual: programs ## Write docs/man/podvisor.1 and docs/commands.md out of the table of commands
 	docs/man/generate $(BUILD)/podvisor
