@@ -71,7 +71,7 @@ export PODVISOR_FIXTURES = $(abspath $(BUILD)/fixtures)
 export PODVISOR_BENCH = $(abspath $(BUILD)/bench)
 SUITES = $(PYTHON) tests/tools/run-suites --build $(BUILD) --jobs $(JOBS)
 
-.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e charts tools deploy rollback bootstrap preview preview-down preview-sweep dns-plan dns-apply faults asan valgrind tidy tidy-all tidy-files format format-check \
+.PHONY: all programs tests unit-tests sim-tests integration-tests run test check unit sim spin integration e2e charts tools deploy kubeconfig rollback bootstrap preview preview-down preview-sweep dns-plan dns-apply faults asan valgrind tidy tidy-all tidy-files format format-check \
 	layers cover fuzz fuzzers bench chrome-faults deps compile_commands.json manual install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -153,6 +153,8 @@ $(BUILD)/tidy/%.ok: supervisor/%.c $(BUILD)/obj/%.o .clang-tidy
 DRY_RUN := $(if $(DRY),--dry-run)
 deploy: ## Put an image into service (ENV=stage|prod DIGEST=sha256:...)
 	deploy/deploy --env '$(ENV)' --digest '$(DIGEST)' $(DRY_RUN)
+kubeconfig: ## An entry for kubectl and Helm that lasts an hour (CLUSTER=newmarkettrading)
+	doctl kubernetes cluster kubeconfig save '$(or $(CLUSTER),newmarkettrading)' --expiry-seconds 3600
 rollback: ## Go back to the revision before (ENV=stage|prod, TO=revision)
 	deploy/rollback --env '$(ENV)' $(if $(TO),--to '$(TO)') $(DRY_RUN)
 bootstrap: ## From an empty account to the running stack (ENV=stage|prod EMAIL=you@example.org)
