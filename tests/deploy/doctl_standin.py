@@ -12,7 +12,8 @@ import urllib.request
 TRIES, LONGEST_S = 6, 30
 
 
-def call(method, path, body=None):
+def call(method, path, body=None, taken=None):
+    """The answer; `taken`, if given, for a 409."""
     for tries in range(TRIES):
         request = urllib.request.Request(os.environ["DIGITALOCEAN_API_URL"] + path, method=method,
                                          data=json.dumps(body).encode() if body is not None else None,
@@ -22,6 +23,8 @@ def call(method, path, body=None):
             with urllib.request.urlopen(request, timeout=LONGEST_S) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as e:
+            if e.code == 409 and taken is not None:
+                return taken
             message = json.loads(e.read() or b"{}").get("message", "")
             if e.code not in (429, 500, 502, 503, 504) or tries == TRIES - 1:
                 print(json.dumps({"errors": [{"detail": f"{method} {request.full_url}: {e.code} (request \"\") {message}"}]}))
@@ -37,10 +40,14 @@ def apps_create(words):
         parser.add_argument(flag, action="store_true")
     chosen = parser.parse_args(words)
     spec = json.load(sys.stdin)
-    same = [app for app in call("GET", "/v2/apps")["apps"] if app["spec"]["name"] == spec["name"]]
-    if same and chosen.upsert:
-        return [call("PUT", f"/v2/apps/{same[0]['id']}", {"spec": spec, "update_all_source_versions": chosen.update_sources})["app"]]
-    return [call("POST", "/v2/apps", {"spec": spec})["app"]]
+    made = call("POST", "/v2/apps", {"spec": spec}, taken={} if chosen.upsert else None)
+    if not made:
+        same = [app for app in call("GET", "/v2/apps")["apps"] if app["spec"]["name"] == spec["name"]]
+        made = call("PUT", f"/v2/apps/{same[0]['id']}", {"spec": spec, "update_all_source_versions": chosen.update_sources})
+    if chosen.wait:
+        print("Notice: App creation is in progress, waiting for app to be running", file=sys.stderr)
+        call("GET", f"/v2/apps/{made['app']['id']}/deployments/{made['app']['pending_deployment']['id']}")
+    return [made["app"]]
 
 
 def apps_delete(words):
@@ -58,7 +65,7 @@ def record(words, update):
     chosen = parser.parse_args(words)
     body = {"type": chosen.record_type, "name": chosen.record_name, "data": chosen.record_data, "ttl": int(chosen.record_ttl)}
     path = f"/v2/domains/{chosen.zone}/records" + (f"/{chosen.record_id}" if update else "")
-    return [call("PUT" if update else "POST", path, body)["domain_record"]]
+    return [call("PATCH" if update else "POST", path, body)["domain_record"]]
 
 
 def records_delete(words):

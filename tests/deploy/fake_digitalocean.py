@@ -32,7 +32,8 @@ class DigitalOcean(http.server.ThreadingHTTPServer):
 
     def add_app(self, name):
         key = f"00000000-0000-4000-8000-{self.new_id():012d}"
-        self.apps[key] = {"id": key, "spec": {"name": name}, "default_ingress": f"https://{name}-abcde.ondigitalocean.app"}
+        self.apps[key] = {"id": key, "spec": {"name": name}, "default_ingress": f"https://{name}-abcde.ondigitalocean.app",
+                          "pending_deployment": {"id": f"11111111{key[8:]}"}}
         return key
 
     def add_record(self, kind, name, data, ttl=1800):
@@ -56,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def handle_any(self):
-        path = urllib.parse.urlsplit(self.path).path
+        path = urllib.parse.urlsplit(self.path).path.rstrip("/")  # doctl writes some with a slash at the end
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         line, server = f"{self.command} {path}", self.server
         with server.lock:
@@ -73,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     return verb(self, json.loads(body or b"{}"), *found.groups())
         return self.answer(404, {"id": "not_found", "message": f"no {line}"})
 
-    do_GET = do_POST = do_PUT = do_DELETE = handle_any
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
     def gone(self, what):
         return self.answer(404, {"id": "not_found", "message": f"The {what} you were accessing could not be found."})
@@ -134,6 +135,6 @@ APP, ZONE = "/v2/apps/([^/]+)", "/v2/domains/([^/]+)/records"
 ROUTES = [
     ("GET", "/v2/apps", Handler.list_apps), ("POST", "/v2/apps", Handler.create_app), ("GET", APP, Handler.one_app), ("PUT", APP, Handler.update_app),
     ("DELETE", APP, Handler.delete_app), ("GET", APP + "/deployments", Handler.deployments), ("GET", APP + "/deployments/[^/]+", Handler.deployment),
-    ("GET", ZONE, Handler.list_records), ("POST", ZONE, Handler.create_record), ("PUT", ZONE + "/([0-9]+)", Handler.update_record),
+    ("GET", ZONE, Handler.list_records), ("POST", ZONE, Handler.create_record), ("PATCH", ZONE + "/([0-9]+)", Handler.update_record),
     ("DELETE", ZONE + "/([0-9]+)", Handler.delete_record),
 ]

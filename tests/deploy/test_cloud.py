@@ -63,7 +63,7 @@ def test_a_second_push_updates_the_preview(api):
     api.changes()
     good(up(api, branch="feature/y"))
     assert names(api) == ["nextjs-pr-12"]
-    assert [line.split()[0] for line in api.changes()] == ["PUT"]
+    assert [line.split()[0] for line in api.changes()] == ["POST", "PUT"], "the name is taken: it is updated"
     assert next(iter(api.apps.values()))["spec"]["services"][0]["github"]["branch"] == "feature/y"
 
 
@@ -129,7 +129,7 @@ def test_a_wrong_token_is_said(api):
 
 
 def test_being_asked_to_wait_is_waiting(api):
-    api.troubles += [("GET /v2/apps", 429, {"Retry-After": "1"}), ("POST /v2/apps", 429, {"Retry-After": "1"})]
+    api.troubles += [("GET /v2/apps/.*/deployments", 429, {"Retry-After": "1"}), ("POST /v2/apps", 429, {"Retry-After": "1"})]
     good(up(api))
     assert names(api) == ["nextjs-pr-12"] and not api.troubles
 
@@ -197,7 +197,7 @@ def test_a_changed_address_is_an_update_not_a_gap(api):
     api.changes()
     said = good(dns(api, "apply", "stage", "203.0.113.99"))
     assert said.startswith(f"~ A backend.stage.{ZONE} 203.0.113.7 ttl 300 -> 203.0.113.99 ttl 300")
-    assert [line.split()[0] for line in api.changes()] == ["PUT"]
+    assert [line.split()[0] for line in api.changes()] == ["PATCH"]
 
 
 def test_records_of_others_are_kept(api):
