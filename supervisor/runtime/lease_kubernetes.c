@@ -164,7 +164,7 @@ static int list_there(const struct lease_kubernetes *l, const char *ids[LEASE_ME
 static void tell_members(struct ask *a)
 {
 	struct lease_kubernetes *l = a->owner;
-	const char *ids[LEASE_MEMBERS_MAX];
+	const char *ids[LEASE_MEMBERS_MAX] = {NULL};
 	int n = list_there(l, ids);
 	for (int i = 0; i < n; i++) {
 		struct event e = {.kind = EVENT_LEASE_MEMBER, .count = i};
