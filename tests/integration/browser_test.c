@@ -687,7 +687,7 @@ static void a_restart_gives_another_generation(void **state)
 	struct bench *b = *state;
 	AWAIT(b, browser(b)->state == BROWSER_READY);
 	ask(b, EVENT_ASKED_BROWSER_RESTART);
-	AWAIT(b, browser(b)->generation == 2 && browser(b)->state == BROWSER_READY);
+	AWAIT(b, lead(b)->number == 2 && lead(b)->state == GENERATION_READY && !browser_other(browser(b)));
 	assert_int_equal(browser(b)->recycles[RECYCLE_COMMAND], 1);
 	AWAIT(b, b->meters.browsers[0].processes[CHROME_RENDERER] > 0);
 	assert_int_equal(b->meters.browsers[0].processes[CHROME_BROWSER], 1);
