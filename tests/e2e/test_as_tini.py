@@ -111,7 +111,7 @@ def test_every_signal_that_can_be_passed_on_is(run_both):
 def test_a_signal_goes_to_the_command_alone_and_its_end_ends_the_others(run_both):
     """As without tini's -g; what tini leaves behind is gone here."""
     child = "trap 'echo the child' USR1; echo up; while :; do sleep 1000 & wait; done"
-    command = run_both("sh", "-c", f'(exec sh -c "{child}") & trap "echo the command; exit 3" USR1; wait; wait')
+    command = run_both("sh", "-c", f'trap "echo the command; exit 3" USR1; (exec sh -c "{child}") & wait; wait')
     assert command.line() == "up"
     command.kill(signal.SIGUSR1)
     assert command.result()[:2] == (3, b"the command\n")
