@@ -85,7 +85,7 @@ PLANTS = [
           "planned twice asks to be woken earlier"),
     # every effect has a reason, and is planned once
     Plant("an-effect-says-nothing", "worker_plan.c",
-          '0, "it is wanted");', '0, "%s", "");', "worker-spawn has no reason"),
+          ' : "it is wanted");', ' : "");', "worker-spawn has no reason"),
     Plant("a-check-is-sent-and-not-marked", "worker_plan.c",
           "\t\thealth_sent(h);\n", "", "the same turn planned twice gives another effect"),
     # groups, phases, order
