@@ -167,22 +167,33 @@ static void undo(struct job *j)
 		j->memory.made_directory = false;
 }
 
+/* A restricted pod owns no mount point; what matters is whether it can be used. */
+static void own(struct job *j, const struct tmpfs_facts *facts)
+{
+	struct err err = {0};
+	bool is_ram_disk = facts->is_tmpfs && facts->own_mount;
+	if (!is_ram_disk && tmpfs_check_emptiable(j->path, NULL) < 0)
+		say(j, "a directory of the system keeps its mode and owner");
+	else if (tmpfs_own(j->path, j->mode, j->owned_by, &err) < 0)
+		say(j, "%s", err.text);
+	if (access(j->path, W_OK | X_OK) < 0)
+		say(j, "podvisor itself cannot write there");
+}
+
 static void prepare(struct job *j)
 {
 	struct tmpfs_facts facts;
-	struct err err = {0}, small = {0};
+	struct err err = {0};
 	int rc = provide(j, &err);
+	/* What is refused has not been touched, nor walked. */
+	if (rc == 0 && (j->clean || j->globs[0]))
+		rc = tmpfs_check_emptiable(j->path, &err);
 	if (rc == 0)
 		rc = measure(j, &facts, &err);
-	if (rc == 0)
+	if (rc == 0) {
 		describe(j, &facts);
-	/* A restricted pod owns no mount point; what matters is whether it can be used. */
-	if (rc == 0 && tmpfs_own(j->path, j->mode, j->owned_by, &small) < 0)
-		say(j, "%s", small.text);
-	if (rc == 0 && access(j->path, W_OK | X_OK) < 0)
-		say(j, "podvisor itself cannot write there");
-	if (rc == 0 && j->globs[0])
-		rc = tmpfs_check_emptiable(j->path, &err);
+		own(j, &facts);
+	}
 	if (rc == 0 && j->clean)
 		rc = empty(j, &err);
 	if (rc == 0)

@@ -511,9 +511,30 @@ static void a_ram_disk_on_a_directory_of_the_system_is_refused_and_left_alone(vo
 	must_mount();
 	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, "size=1m"), 0);
 	strcpy(b->path, "/mnt");
+	assert_int_equal(chmod("/mnt", 0755), 0);
 	put(b, "precious", 10);
 	assert_int_equal(prepare(b)->kind, EVENT_VOLUME_REFUSED);
 	assert_true(exists(b, "precious"));
+	assert_int_equal(mode_of(b), 0755);
+}
+
+static void a_directory_of_the_system_that_is_used_as_it_is_keeps_its_mode_and_owner(void **state)
+{
+	struct bench *b = *state;
+	struct stat st;
+	must_mount();
+	assert_int_equal(mount(b->dir, "/mnt", NULL, MS_BIND, NULL), 0);
+	strcpy(b->path, "/mnt");
+	assert_int_equal(chmod("/mnt", 0755), 0);
+	b->wanted.mount = VOLUME_MOUNT_ANY;
+	b->wanted.clean_on_start = false;
+	b->wanted.owner = (char *)(uintptr_t) "12345:23456";
+	const struct event *e = prepare(b);
+	assert_int_equal(e->kind, EVENT_VOLUME_PREPARED);
+	assert_non_null(strstr(e->text, "keeps its mode and owner"));
+	assert_int_equal(mode_of(b), 0755);
+	assert_int_equal(stat("/mnt", &st), 0);
+	assert_int_equal(st.st_uid, getuid());
 }
 
 /* ---- owner ---- */
@@ -595,6 +616,7 @@ int main(void)
 		TEST(one_that_is_given_up_in_the_middle_leaves_nothing),
 		TEST(a_directory_of_the_system_may_not_be_emptied),
 		TEST(a_ram_disk_on_a_directory_of_the_system_is_refused_and_left_alone),
+		TEST(a_directory_of_the_system_that_is_used_as_it_is_keeps_its_mode_and_owner),
 		TEST(an_unknown_owner_is_told_and_no_refusal),
 		TEST(an_owner_by_number_gets_it),
 		TEST(a_job_that_is_under_way_may_outlive_its_part),
